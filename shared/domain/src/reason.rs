@@ -1,0 +1,251 @@
+//! Reason codes. They are part of the contract: stable, never reused for another meaning, each with a section in
+//! `docs/reasons.md`, which is generated from here.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! reasons {
+    ($($group:literal { $($code:ident: $meaning:literal, $remedy:literal;)+ })+) => {
+        /// Why a condition or an outcome is what it is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Reason {
+            $($(#[doc = $meaning] $code,)+)+
+            /// A code of a version that this one does not know.
+            #[serde(other)]
+            Unrecognized,
+        }
+
+        impl Reason {
+            /// Every code, by group, in the order of the documentation.
+            pub const GROUPS: &'static [(&'static str, &'static [Reason])] = &[$(($group, &[$(Reason::$code),+])),+];
+
+            /// The code as reports print it.
+            #[must_use]
+            pub fn code(self) -> &'static str {
+                match self {
+                    $($(Self::$code => stringify!($code),)+)+
+                    Self::Unrecognized => "Unrecognized",
+                }
+            }
+
+            /// What it means.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $($(Self::$code => $meaning,)+)+
+                    Self::Unrecognized => "A reason of a version that this one does not know.",
+                }
+            }
+
+            /// What to do about it; empty where nothing needs doing.
+            #[must_use]
+            pub fn remedy(self) -> &'static str {
+                match self {
+                    $($(Self::$code => $remedy,)+)+
+                    Self::Unrecognized => "Deploy the newest version of every function.",
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    "The peering" {
+        Active: "The peering connection is active, and with the account and the VPC that the spec names.", "";
+        InitiatingRequest: "The request for the peering is still being made.", "";
+        PendingAcceptance: "The peering was requested and the peer has not accepted it yet.",
+            "Ask the owner of the peer's account to accept the connection before it expires, seven days after the request.";
+        PendingOurAcceptance: "The peer requested the peering and our side has not accepted it yet.",
+            "Check that the connection comes from the account and the VPC that you expect, then accept it (`aws ec2 accept-vpc-peering-connection`).";
+        Provisioning: "The peering was accepted and is being set up.", "";
+        Failed: "The request for the peering failed. It will not recover.",
+            "Read EC2's message: usually the two VPCs' address blocks overlap. Request a new connection and put a spec that names it.";
+        Rejected: "The peer rejected the peering. It will not recover.",
+            "Agree with the peer, request a new connection and put a spec that names it.";
+        Expired: "Nobody accepted the peering within seven days. It will not recover.",
+            "Request a new connection, have it accepted, and put a spec that names it.";
+        Deleting: "The peering is being deleted. What we registered for it is taken down.",
+            "If this was not meant: request a new connection and put a spec that names it.";
+        Deleted: "The peering was deleted. What we registered for it is taken down.",
+            "If this was not meant: request a new connection and put a spec that names it.";
+        PeeringNotFoundYet: "EC2 does not know the connection id, for less than five minutes so far. Nothing is removed on this.",
+            "If it stays: check `connection_id` and the Region.";
+        PeeringNotFound: "EC2 has not known the connection id for five minutes or more. What we registered for it is taken down.",
+            "Check `connection_id` and the Region; put a spec that names the right connection.";
+        PeeringUnreadable: "The peering could not be read. Everything stays as it is.",
+            "If it stays: read the message; AccessDenied means that the function's role lacks ec2:DescribeVpcPeeringConnections.";
+        PeeringUnrecognized: "EC2 reports a state of the peering that this version does not know. Everything stays as it is.",
+            "Deploy the newest version.";
+        PeeringMismatch: "The connection is not with the account and the VPC that the spec names. Nothing is registered over it.",
+            "Find out who made this connection. Correct `peer_account` and `peer_vpc`, or name the right connection.";
+        BlocksUnknown: "The peering is active, but EC2 has not told the address blocks of both sides yet.", "";
+        AwaitingPeering: "This is looked at once the peering is active.",
+            "See the condition PeeringAccepted.";
+    }
+    "Routes" {
+        RoutesInPlace: "Every route table leads to the peer's allowed blocks over the current connection.", "";
+        RoutesNotManaged: "The spec names no route tables: routes are somebody else's.", "";
+        RoutePending: "A route is about to be made, or was made and has not been read back yet.", "";
+        RouteConflict: "A route that is not ours is in the way. It is left alone.",
+            "Remove the route that the message names, or take its route table out of `route_table_ids`.";
+        RouteBlackhole: "A route leads to the current connection, but EC2 says that it goes nowhere.",
+            "If it stays for more than a minute: check the peering and the route table in the EC2 console.";
+        RouteTableNotFound: "A route table of the spec does not exist.",
+            "Correct `route_table_ids`.";
+        RouteTableUnreadable: "The route tables could not be read. Routes stay as they are.",
+            "If it stays: read the message; AccessDenied means that the function's role lacks ec2:DescribeRouteTables.";
+        RouteFailed: "A route could not be made or changed.",
+            "Read the message: AccessDenied means the function's role, RouteLimitExceeded the quota of the route table.";
+        BlockNotAllowed: "None of the peer's blocks lies inside `allowed_cidrs`, so no route is made.",
+            "Widen `allowed_cidrs` to hold a block of the peer's VPC, or make the route by hand.";
+    }
+    "Names" {
+        Resolved: "The name resolves.", "";
+        AddressLiteral: "The host is an address itself: there is nothing to resolve.", "";
+        Pinned: "An operator's pin replaces the name's answer until it runs out.",
+            "Remove `pin` from the endpoint when it is no longer needed.";
+        NxDomain: "The name does not exist. Targets stay as they are.",
+            "Correct `host`; for a name in the peer's private hosted zone, the peer must authorize the association of our VPC with the zone.";
+        NoData: "The name exists but has no address. Targets stay as they are.",
+            "Correct `host`, or have the peer publish an A record.";
+        AaaaOnly: "The name has IPv6 addresses only. Targets stay as they are.",
+            "Have the peer publish an A record: IPv6 targets are not supported.";
+        ServFail: "The DNS server could not answer. Targets stay as they are.",
+            "If it stays: check the servers of the name's zone.";
+        Refused: "The DNS server refused to answer. Targets stay as they are.",
+            "Check which clients the server allows, and `PILOTHOUSE_RESOLVERS`.";
+        DnsTimedOut: "No DNS server answered in time. Targets stay as they are.",
+            "Check `PILOTHOUSE_RESOLVERS`, and the way from the function to these servers.";
+        DnsFailed: "The DNS answer could not be read, or there is no way to ask. Targets stay as they are.",
+            "Read the message; check `PILOTHOUSE_RESOLVERS`.";
+        GatewayUnsupported: "The spec names a gateway function, and this version cannot ask one. Targets stay as they are.",
+            "Leave `primary.gateway_function` out: the watcher then resolves the name itself.";
+    }
+    "Addresses" {
+        Admitted: "The address is private, the peer's own, allowed by the spec and outside our VPC.", "";
+        AddressPublic: "The name answers an address that a load balancer does not accept outside its VPC. It is not registered.",
+            "Have the peer enable DNS resolution on its side of the peering, or name the private address.";
+        AddressInsideOurVpc: "The name answers an address of our own VPC. It is not registered.",
+            "Find out why the peer's name leads to us: this can be an attack. Correct the peer's record.";
+        AddressOutsidePeer: "The name answers an address outside the peer's VPC. It is not registered.",
+            "Correct the peer's record, or name the peering with the VPC that holds the address.";
+        AddressOutsideAllowed: "The name answers an address of the peer's VPC that `allowed_cidrs` does not hold. It is not registered.",
+            "Widen `allowed_cidrs` if the address is right.";
+        AddressSpecial: "The name answers a loopback, link-local, multicast or reserved address. It is not registered.",
+            "Find out why: this can be an attack. Correct the peer's record.";
+        SeveralAddresses: "The name of a writer answers several addresses, and nothing tells which one is the writer. Targets stay as they are.",
+            "Give the name of the writer alone, set a pin, or use role `any` if every address serves.";
+        AddressUnusable: "The load balancer says that the address cannot be used, as when it belongs to a load balancer.",
+            "Name the database's own address.";
+    }
+    "Targets" {
+        Registered: "The target group holds what it should.", "";
+        Registering: "The registration was sent and has not been read back yet.", "";
+        AwaitingSecondAnswer: "The name moved. The writer is switched once a second answer, fetched after the first one's TTL, agrees.", "";
+        OldTargetServing: "The new target is registered. The old one stays until the new one is healthy.",
+            "If it stays: the new primary does not accept connections from the load balancer; check its port, its security group and its routes.";
+        Flapping: "The writer moved more than three times in ten minutes. It stays where it is until that has calmed down.",
+            "Look for two servers that both claim to be the primary; pin the right address. Acknowledge `Flapping` to let the next switch through.";
+        ForeignTarget: "The target group holds a target that we did not register. It is left alone.",
+            "Deregister it by hand, or acknowledge `ForeignTarget:<address>:<port>` to hand it over to us.";
+        NothingToRegister: "There is no admitted address to register.",
+            "See the conditions NameResolves and AddressAllowed.";
+        TargetGroupNotFound: "The target group does not exist.",
+            "Correct `target_group_arn`.";
+        TargetGroupUnreadable: "The target group could not be read. Targets stay as they are.",
+            "If it stays: read the message; AccessDenied means that the function's role lacks elasticloadbalancing:DescribeTargetHealth or DescribeTargetGroups.";
+        TargetGroupNotIp: "The target group does not take addresses.",
+            "Use a target group of target type `ip`.";
+        TargetGroupIpv6: "The target group takes IPv6 addresses, which are not supported.",
+            "Use a target group of address type `ipv4`.";
+        TargetGroupVpcMismatch: "The target group belongs to another VPC than our side of the peering, so nothing it holds could be reached over the peering.",
+            "Use a target group in the VPC that the peering connects.";
+        TargetGroupNotInUse: "No listener of a load balancer uses the target group.",
+            "Attach the target group to a listener, and enable the zone on the load balancer.";
+        TooManyTargets: "The target group is full, and nothing in it is ours and known to be dead.",
+            "Remove targets that are no longer needed, or raise the quota.";
+        RegistrationFailed: "A target could not be registered or deregistered.",
+            "Read the message: AccessDenied means the function's role; throttling and time-outs settle by themselves.";
+        Deferred: "The load balancer was not asked in this pass: the shared budget of calls is spent. Its turn comes.", "";
+        RebuildingState: "There was no usable record of what we did before. Nothing is removed until two passes agree.",
+            "Nothing; or acknowledge `RebuildingState` to go on at once.";
+        FleetBrake: "Too many clusters would lose what serves them within ten minutes. The removal is held back.",
+            "Find out what happened to so many clusters at once. Acknowledge `FleetBrake` for this cluster to go on.";
+    }
+    "Health" {
+        Healthy: "The load balancer finds the target healthy.", "";
+        AwaitingHealthCheck: "The load balancer has not finished its first checks.", "";
+        HealthCheckFailed: "The load balancer cannot reach the target. It stays registered.",
+            "Check the peer's routes to our VPC, its security group, and that PostgreSQL listens on the port.";
+        HealthUnknown: "The load balancer does not say whether the target is healthy.", "";
+    }
+    "Outcomes" {
+        Settled: "Everything is as it should be.", "";
+        PrimaryRegistered: "The primary's address was registered.", "";
+        PrimarySwitched: "The writer moved: the new address was registered.", "";
+        TargetDeregistered: "A target of ours was deregistered.", "";
+        RoutesChanged: "Routes were changed.", "";
+        StateRecorded: "What was found was recorded; nothing outside our own table changed.", "";
+        NoPrimary: "The spec has no `primary`: there is nothing to watch.", "";
+        TornDown: "What we made for the cluster is gone.", "";
+        TearingDown: "What we made for the cluster is being taken down.", "";
+        Retained: "The cluster was deleted with `deletion: retain`: its targets and routes stay, and are nobody's now.", "";
+        Paused: "The cluster is paused: it is watched, and nothing is changed.",
+            "Put the spec with `paused: false`.";
+        FleetPaused: "Every cluster is paused: they are watched, and nothing is changed.",
+            "Send the registry `{\"resume\": {...}}`.";
+        Locked: "Another run holds the cluster's lock. It was asked to look once more.", "";
+        UnknownCluster: "There is no cluster of this name.",
+            "Check the name (`{\"list\": {}}` to the registry).";
+        SchemaNewer: "The spec was stored by a newer version. It is observed only.",
+            "Deploy the newest version of this function.";
+        SpecUnreadable: "The stored spec could not be read. Everything stays as it is.",
+            "Put the spec again.";
+        StateUnreadable: "Our own record of the cluster could not be read or written. Everything stays as it is.",
+            "If it stays: read the message; check the table and the function's role.";
+        DeadlineNear: "The pass ran out of time before this cluster was done. It comes first in the next one.",
+            "If it stays: give the function more memory or time.";
+        SafetyGate: "The plan broke an invariant and that action was not carried out. This is a defect of Pilothouse.",
+            "Report it, with the log line of this pass. The cluster stays as it is.";
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// `docs/reasons.md`.
+#[must_use]
+pub fn documentation() -> String {
+    let mut text = String::from(
+        "# Reasons\n\nEvery condition and every outcome carries one of these codes. They are stable: alarms and runbooks may match them.\n\
+         This page is generated from `shared/domain/src/reason.rs`.\n",
+    );
+    for (group, reasons) in Reason::GROUPS {
+        text.push_str(&format!("\n## {group}\n"));
+        for reason in *reasons {
+            text.push_str(&format!("\n### {reason}\n\n{}\n", reason.meaning()));
+            if !reason.remedy().is_empty() {
+                text.push_str(&format!("\n**Remedy.** {}\n", reason.remedy()));
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn committed_documentation_is_the_code() {
+        expect_test::expect_file!["../../../docs/reasons.md"].assert_eq(&documentation());
+    }
+
+    #[test]
+    fn a_code_of_a_newer_version_is_read() {
+        assert_eq!(serde_json::from_str::<Reason>("\"FromTheFuture\"").unwrap(), Reason::Unrecognized);
+        assert_eq!(serde_json::to_string(&Reason::NxDomain).unwrap(), "\"NxDomain\"");
+    }
+}
