@@ -1,0 +1,17 @@
+//! The ports over AWS's heavy SDKs: EC2 and Elastic Load Balancing. Apart from `aws`, so that a function that needs
+//! neither does not carry them.
+
+mod peerings;
+mod route_tables;
+mod target_groups;
+
+pub use peerings::Peerings;
+pub use route_tables::RouteTables;
+pub use target_groups::TargetGroups;
+
+/// An EC2 client, with the settings and the interceptor that all clients of the process share.
+fn ec2(configuration: &aws::Configuration) -> aws_sdk_ec2::Client {
+    let settings =
+        aws_sdk_ec2::config::Builder::from(configuration.sdk()).interceptor(configuration.recorder("ec2")).build();
+    aws_sdk_ec2::Client::from_conf(settings)
+}
