@@ -1,0 +1,189 @@
+"""The routes under `/_control`: what a test may do to the world by hand, and read from it. README.md lists them."""
+
+import json
+import re
+from urllib.parse import parse_qs
+
+from moto.core.exceptions import ServiceException
+from werkzeug.exceptions import HTTPException
+
+import items
+import load_balancers
+import pages
+import peerings
+import routes
+from health import addresses, clock
+from world import known, world
+
+ANSWER = re.compile(r"^/_control/answers/([^/]+)$")
+
+
+class Control:
+    def __init__(self):
+        self.wire = None
+        self.lambda_api = None
+        self.stored = {}
+        self.handlers = {
+            ("POST", "reset"): self.reset,
+            ("POST", "world"): lambda _, body: world.create(body),
+            ("GET", "calls"): lambda query, _: self.wire.calls.since(int(query.get("since", 0))),
+            ("DELETE", "calls"): lambda *_: self.wire.calls.clear(),
+            ("GET", "faults"): lambda *_: self.wire.faults.left(),
+            ("POST", "faults"): lambda _, body: self.wire.faults.add(body),
+            ("DELETE", "faults"): lambda *_: self.wire.faults.reset(),
+            ("POST", "clock"): self.advance,
+            ("GET", "clock"): lambda *_: {"now": clock.now(), "offset": clock.offset},
+            ("GET", "addresses"): lambda *_: addresses.entries(),
+            ("POST", "addresses"): lambda _, body: addresses.replace(body),
+            ("POST", "pages"): lambda _, body: pages.limit(body),
+            ("POST", "peerings"): lambda _, body: world.peering(body),
+            ("POST", "peering"): self.change_peering,
+            ("POST", "target_group"): self.change_target_group,
+            ("GET", "targets"): self.targets,
+            ("POST", "targets"): self.register,
+            ("DELETE", "targets"): self.deregister,
+            ("GET", "routes"): self.routes,
+            ("POST", "routes"): self.put_route,
+            ("DELETE", "routes"): self.delete_route,
+            ("GET", "items"): lambda *_: items.all_items(world.dynamodb, world.table) if world.table else [],
+            ("PUT", "items"): lambda _, body: items.put(world.dynamodb, world.table, body),
+            ("DELETE", "items"): lambda _, body: items.delete(world.dynamodb, world.table, body),
+            ("GET", "notices"): self.notices,
+            ("POST", "lambda"): self.change_lambda,
+        }
+
+    def __call__(self, environ, body):
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        answer = ANSWER.match(path)
+        if answer:
+            return self.answer(method, answer.group(1), environ, body)
+        handler = self.handlers.get((method, path.removeprefix("/_control/")))
+        if handler is None:
+            return _json(404, {"error": f"no route {method} {path}"})
+        query = {name: values[-1] for name, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
+        try:
+            with self.wire.lock:
+                found = handler(query, json.loads(body) if body else {})
+        except (ValueError, KeyError, TypeError, AttributeError, ServiceException, HTTPException) as problem:
+            return _json(400, {"error": f"{type(problem).__name__}: {problem}"})
+        return _json(200, {} if found is None else found)
+
+    def reset(self, *_):
+        world.reset()
+        addresses.reset()
+        clock.reset()
+        self.wire.reset()
+        self.stored = {}
+        if self.lambda_api is not None:
+            self.lambda_api.reset()
+
+    def advance(self, _, body):
+        known(body, {"advance"}, "clock")
+        clock.advance(float(body["advance"]))
+        return {"now": clock.now(), "offset": clock.offset}
+
+    def change_peering(self, _, body):
+        known(body, {"connection_id", "state", "message", "peer_cidrs", "own_cidrs", "vanish"}, "peering")
+        peering = world.ec2.get_vpc_peering_connection(body["connection_id"])
+        if body.get("state"):
+            peerings.set_state(peering, body["state"], body.get("message"))
+        peerings.set_cidrs(peering, body.get("own_cidrs"), body.get("peer_cidrs"))
+        if body.get("vanish"):
+            peerings.vanish(world.ec2, peering)
+
+    def change_target_group(self, _, body):
+        fields = {"arn", "max_targets", "initial_seconds", "deregistration_delay", "attached", "ip_address_type"}
+        known(body, fields, "target_group")
+        group = world.elb.target_groups[body["arn"]]
+        kept = load_balancers.settings(group)
+        if "max_targets" in body:
+            kept["max_targets"] = body["max_targets"]
+        if "initial_seconds" in body:
+            kept["initial_seconds"] = float(body["initial_seconds"])
+        if "deregistration_delay" in body:
+            group.attributes["deregistration_delay.timeout_seconds"] = str(body["deregistration_delay"])
+        if "attached" in body:
+            load_balancers.set_attached(group, body["attached"])
+        if "ip_address_type" in body:
+            group.ip_address_type = body["ip_address_type"]
+
+    def targets(self, query, _):
+        group = world.elb.target_groups[query["arn"]]
+        return [
+            {
+                "id": health.target["Id"],
+                "port": health.target["Port"],
+                "zone": health.target["AvailabilityZone"],
+                "state": health.target_health["State"],
+                "reason": health.target_health["Reason"],
+            }
+            for health in load_balancers.describe_health(group, [])
+        ]
+
+    def register(self, _, body):
+        known(body, {"arn", "id", "port", "zone"}, "target")
+        target = {"Id": body["id"], "Port": body.get("port"), "AvailabilityZone": body.get("zone")}
+        load_balancers.register(world.elb.target_groups[body["arn"]], [target])
+
+    def deregister(self, _, body):
+        known(body, {"arn", "id", "port"}, "target")
+        target = {"Id": body["id"], "Port": body.get("port")}
+        load_balancers.deregister(world.elb.target_groups[body["arn"]], [target])
+
+    def routes(self, query, _):
+        table = world.ec2.get_route_table(query["route_table_id"])
+        return [routes.described(route) for route in table.routes]
+
+    def put_route(self, _, body):
+        known(body, {"route_table_id", "destination", "target", "replace"}, "route")
+        target = routes.target(world.ec2, world.vpc_id, body["target"])
+        put = world.ec2.replace_route if body.get("replace") else world.ec2.create_route
+        put(body["route_table_id"], body["destination"], **target)
+        return {"target": next(iter(target.values()))}
+
+    def delete_route(self, _, body):
+        known(body, {"route_table_id", "destination"}, "route")
+        world.ec2.delete_route(body["route_table_id"], body["destination"])
+
+    def notices(self, *_):
+        if world.topic_arn is None:
+            return []
+        topic = world.sns.topics[world.topic_arn]
+        return [
+            {"topic": world.topic_arn, "subject": subject, "message": message}
+            for _, message, subject, *_ in topic.sent_notifications
+        ]
+
+    def change_lambda(self, _, body):
+        known(body, {"timeout_seconds"}, "lambda")
+        if self.lambda_api is None:
+            raise ValueError("started without --with-lambda")
+        self.lambda_api.timeout_seconds = float(body["timeout_seconds"])
+
+    def answer(self, method, name, environ, body):
+        """Stands for the ResponseURL of a CloudFormation custom resource: takes any PUT, whatever its signature says."""
+        query = environ.get("QUERY_STRING", "")
+        with self.wire.lock:
+            puts = self.stored.setdefault(name, []) if method == "PUT" else self.stored.get(name, [])
+            if method == "PUT":
+                puts.append({"query": query, "headers": _headers(environ), "body": body.decode("utf-8", "replace")})
+            elif method != "GET":
+                return _json(405, {"error": "PUT or GET"})
+            found = list(puts)
+        if method == "GET":
+            return _json(200, {"puts": found})
+        fail = parse_qs(query).get("fail")
+        return (int(fail[-1]) if fail else 200), [("Content-Length", "0")], b""
+
+
+def _headers(environ):
+    headers = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
+    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if key in environ:
+            headers[key.replace("_", "-").lower()] = environ[key]
+    return headers
+
+
+def _json(status, value):
+    body = json.dumps(value, default=str).encode()
+    return status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))], body

@@ -1,0 +1,123 @@
+"""Injected faults, and AWS's errors in the wire format of each service's protocol."""
+
+import json
+import threading
+import uuid
+from xml.sax.saxutils import escape
+
+KINDS = ("throttle", "error500", "timeout", "reset", "lost_reply", "stale", "code")
+
+# How each service says "slow down" (status, code, message). EC2 answers 503, the others 400.
+THROTTLES = {
+    "ec2": (503, "RequestLimitExceeded", "Request limit exceeded."),
+    "elasticloadbalancing": (400, "Throttling", "Rate exceeded"),
+    "dynamodb": (400, "ThrottlingException", "Rate of requests exceeds the allowed throughput."),
+    "sns": (400, "Throttling", "Rate exceeded"),
+}
+FAILURES = {
+    "ec2": (500, "InternalError", "An internal error has occurred"),
+    "elasticloadbalancing": (500, "InternalFailure", "The request processing has failed because of an unknown error."),
+    "dynamodb": (500, "InternalServerError", "The request processing has failed because of an unknown error."),
+    "sns": (500, "InternalFailure", "The request processing has failed because of an unknown error."),
+}
+NAMESPACES = {
+    "elasticloadbalancing": "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
+    "sns": "http://sns.amazonaws.com/doc/2010-03-31/",
+}
+# DynamoDB names the package of an error in front of its code.
+DYNAMODB_PACKAGES = {
+    "AccessDeniedException": "com.amazon.coral.service",
+    "ThrottlingException": "com.amazon.coral.availability",
+    "UnrecognizedClientException": "com.amazon.coral.service",
+    "ExpiredTokenException": "com.amazon.coral.service",
+}
+
+DEFAULT_TIMEOUT_SECONDS = 12
+DEFAULT_STALE_SECONDS = 10
+
+
+class Faults:
+    """A queue for each operation: the first fault that matches and is not spent is taken."""
+
+    FIELDS = {"operation", "kind", "code", "message", "status", "times", "skip", "seconds"}
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._queue = []
+
+    def add(self, spec):
+        unknown = set(spec) - self.FIELDS
+        if unknown:
+            raise ValueError(f"unknown fields of a fault: {sorted(unknown)}")
+        if spec.get("kind") not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}")
+        if spec["kind"] == "code" and not spec.get("code"):
+            raise ValueError("kind code needs a code")
+        operation = spec.get("operation", "")
+        if operation != "*" and ":" not in operation:
+            raise ValueError('operation must be "service:Operation", "service:*" or "*"')
+        with self._lock:
+            self._queue.append({"times": 1, "skip": 0, **spec})
+
+    def take(self, service, operation):
+        wanted = {f"{service}:{operation}", f"{service}:*", "*"}
+        with self._lock:
+            for fault in self._queue:
+                if fault["operation"] not in wanted or fault["times"] == 0:
+                    continue
+                if fault["skip"] > 0:
+                    fault["skip"] -= 1
+                    continue
+                if fault["times"] > 0:
+                    fault["times"] -= 1
+                return dict(fault)
+        return None
+
+    def left(self):
+        with self._lock:
+            return [dict(fault) for fault in self._queue if fault["times"] != 0]
+
+    def reset(self):
+        with self._lock:
+            self._queue = []
+
+
+def error_for(fault, service):
+    """The error that a fault of kind `throttle`, `error500` or `code` stands for: (status, headers, body)."""
+    table = {"throttle": THROTTLES, "error500": FAILURES}.get(fault["kind"], {})
+    status, code, message = table.get(service, (400, "InternalFailure", "injected"))
+    if fault["kind"] == "error500" and service not in table:
+        status = 500
+    return error(
+        service,
+        int(fault.get("status", status)),
+        fault.get("code") or code,
+        fault.get("message") or message,
+    )
+
+
+def error(service, status, code, message):
+    request_id = str(uuid.uuid4())
+    if service == "dynamodb":
+        package = DYNAMODB_PACKAGES.get(code, "com.amazonaws.dynamodb.v20120810")
+        body = json.dumps({"__type": f"{package}#{code}", "message": message})
+        content_type = "application/x-amz-json-1.0"
+    elif service == "ec2":
+        body = (
+            '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error>'
+            f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+            f"</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+        )
+        content_type = "text/xml;charset=UTF-8"
+    else:
+        sender = "Sender" if status < 500 else "Receiver"
+        namespace = f' xmlns="{NAMESPACES[service]}"' if service in NAMESPACES else ""
+        body = (
+            f"<ErrorResponse{namespace}><Error><Type>{sender}</Type>"
+            f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
+            f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+        )
+        content_type = "text/xml"
+    content = body.encode()
+    headers = [("Content-Type", content_type), ("Content-Length", str(len(content))), ("x-amzn-RequestId", request_id)]
+    return status, headers, content
