@@ -1,0 +1,76 @@
+//! How a cluster's pass closes: notices, claims that are free, records that go.
+
+use ports::{Notices as _, Table as _};
+use runtime::records::Acknowledgement;
+
+use super::{Job, Progress, Stop};
+use crate::Ports;
+use crate::pass::ledger;
+use crate::plan::ending::Ended;
+use crate::state::{FUNCTION, WatcherState};
+
+impl<P: Ports> Job<'_, P> {
+    /// Sends what is unsent, releases what is free, and writes what is left to write.
+    pub(super) async fn settle(&mut self, progress: &mut Progress) -> Result<(), Stop> {
+        if self.errand.look.dry_run {
+            return Ok(());
+        }
+        let ports = &self.watcher.ports;
+        let state = self.known_state();
+        let releasable = ledger::releasable(self.record, &state);
+        if state.unsent.is_empty() && progress.audit.is_empty() && releasable.is_empty() {
+            return Ok(());
+        }
+        if progress.lease.is_none() && self.take_lock(progress).await? {
+            return Ok(());
+        }
+        let mut unsent = Vec::new();
+        for notice in &state.unsent {
+            let body = serde_json::to_string(notice).unwrap_or_default();
+            tracing::info!(cluster = notice.cluster, condition = notice.condition, to = %notice.to, reason = notice.reason, detail = notice.message, "notice");
+            if let Err(error) = ports.notices().publish(&notice.subject(), &body).await {
+                tracing::warn!(cluster = notice.cluster, %error, "a notice was not sent; it is sent again in the next pass");
+                unsent.push(notice.clone());
+            }
+        }
+        let mut writes = releasable;
+        writes.extend(self.audit_writes(progress));
+        let new = WatcherState { unsent, ..state };
+        ledger::write_state(ports.table(), &self.record.name, &mut self.state, &new, writes).await?;
+        Ok(())
+    }
+
+    /// Nothing of ours is left of a cluster that asks for nothing.
+    pub(super) async fn finished(&mut self, progress: &mut Progress) -> Result<Ended, Stop> {
+        let ports = &self.watcher.ports;
+        if progress.lease.is_none() && self.take_lock(progress).await? {
+            return Ok(Ended::tearing_down());
+        }
+        let mut writes = match &self.record.tombstone {
+            Some(tombstone) => {
+                let used = self.acknowledged.iter().map(Acknowledgement::used);
+                ledger::finish(self.record, tombstone, &self.state, used)
+            }
+            None => {
+                let mut writes = ledger::releasable(self.record, &WatcherState::default());
+                writes.push(self.state.delete(FUNCTION, &self.record.name));
+                writes
+            }
+        };
+        writes.extend(self.audit_writes(progress));
+        ports.table().write(writes).await?;
+        Ok(Ended::torn_down())
+    }
+
+    /// `deletion: retain`: what serves goes on serving, and is nobody's.
+    pub(super) async fn let_go(&mut self, progress: &mut Progress) -> Result<Ended, Stop> {
+        if self.errand.look.dry_run {
+            return Ok(Ended::retained());
+        }
+        if self.take_lock(progress).await? {
+            return Ok(Ended::tearing_down());
+        }
+        self.finished(progress).await?;
+        Ok(Ended::retained())
+    }
+}

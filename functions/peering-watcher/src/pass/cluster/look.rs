@@ -1,0 +1,73 @@
+//! What a cluster's pass reads of the load balancer and of route tables, and whether it asks names.
+
+use std::collections::BTreeSet;
+
+use domain::spec::Primary;
+use ports::Clock as _;
+
+use super::Job;
+use crate::Ports;
+use crate::budget::Urgency;
+use crate::observe;
+use crate::observed::Observed;
+use crate::plan::Plan;
+use crate::plan::peerings::{Allows, judge};
+use crate::state::{EndpointMemory, WatcherState};
+
+/// What a settled cluster's route tables are called in the memory of looks.
+const ROUTES: &str = "routes";
+
+impl<P: Ports> Job<'_, P> {
+    /// Names are asked only where an answer may be registered, and never where a gateway should ask.
+    pub(super) fn may_ask_names(&self, primary: &Primary, observed: &Observed) -> bool {
+        primary.gateway_function.is_none() && self.may_register(primary, observed)
+    }
+
+    pub(super) fn may_register(&self, primary: &Primary, observed: &Observed) -> bool {
+        let now = self.watcher.ports.clock().now();
+        let allows = |p| matches!(judge(p, observed, None, now).allows, Allows::Registration(_));
+        primary.peerings.iter().any(allows)
+    }
+
+    /// Reads what the draft needs, and what is due its turn, within the budget.
+    pub(super) async fn look(
+        &self,
+        draft: &Plan,
+        before: &WatcherState,
+        primary: Option<&Primary>,
+        round: usize,
+        observed: &mut Observed,
+    ) {
+        let ports = &self.watcher.ports;
+        let (clock, memory, name) = (ports.clock(), &self.watcher.memory, &self.record.name);
+        let holds = before.endpoints.iter().filter(|(_, e)| !e.owned.is_empty()).map(|(arn, _)| arn);
+        let turns = holds.filter(|arn| round == 0 && memory.is_due(name, arn, clock.now()));
+        let groups: BTreeSet<&String> = draft.look_at_groups.iter().chain(turns).collect();
+        for arn in groups {
+            if observed.targets.contains_key(arn) {
+                continue;
+            }
+            let fresh = |e: &EndpointMemory| e.group.as_ref().is_some_and(|g| g.generation == self.record.generation);
+            let with_group = !before.endpoints.get(arn).is_some_and(fresh) && !observed.groups.contains_key(arn);
+            let urgency = if draft.look_at_groups.contains(arn) { Urgency::Change } else { Urgency::Turn };
+            let Some(wait) = self.watcher.budget.read(1 + u8::from(with_group), urgency, clock.now()) else { continue };
+            if !wait.is_zero() {
+                clock.sleep(wait).await;
+            }
+            observe::target_group(ports, arn, with_group, observed).await;
+            memory.looked(name, arn, clock.now());
+        }
+        let mut tables: BTreeSet<String> = draft.look_at_tables.clone();
+        if round == 0 && memory.is_due(name, ROUTES, clock.now()) {
+            tables.extend(before.routes.iter().map(|m| m.table.clone()));
+            // Not only those with routes of ours: a route that was in the way may be gone.
+            let wanted = primary.filter(|p| self.may_register(p, observed)).map(|p| &p.route_table_ids);
+            tables.extend(wanted.into_iter().flatten().map(|t| t.as_str().to_owned()));
+        }
+        tables.retain(|t| !observed.route_tables.contains_key(t));
+        if !tables.is_empty() {
+            observe::route_tables(ports, &tables, observed).await;
+            memory.looked(name, ROUTES, clock.now());
+        }
+    }
+}

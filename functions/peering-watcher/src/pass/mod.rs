@@ -1,0 +1,213 @@
+//! A pass: the fleet is read once, then every cluster is looked after by itself, all at once. One cluster's trouble
+//! never stops another's.
+
+mod cluster;
+mod ledger;
+mod memory;
+mod metrics;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+use std::time::Duration;
+
+use domain::condition::Conditions;
+use domain::reason::Reason;
+use domain::spec::ClusterSpec;
+use futures_util::FutureExt as _;
+use futures_util::future::{Either, join, select, try_join3};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use jiff::{SignedDuration, Timestamp};
+use ports::{CallLog, Clock as _};
+use runtime::envelope::Look;
+use runtime::records::{ClusterRecord, Control, Fleet, Kept, StateRecord, Stored};
+use runtime::report::{ClusterReport, Outcome};
+
+use self::cluster::Job;
+pub use self::memory::Memory;
+use crate::Ports;
+use crate::budget::ElbBudget;
+use crate::observe::{self, Listed};
+use crate::observed::{Observed, Seen};
+use crate::plan::peerings::judge;
+use crate::plan::routes::{FleetRoutes, wanted};
+use crate::state::{FUNCTION, WatcherState};
+
+/// What a cluster's work must leave before the invocation's deadline, so that every cluster is reported.
+const FOR_THE_REPORT: SignedDuration = SignedDuration::from_secs(3);
+
+/// The longest that a pass takes, whatever hangs: two passes must fit into a minute.
+const LONGEST_PASS: SignedDuration = SignedDuration::from_secs(28);
+
+/// The watcher: its way to the world, and what it keeps in memory between passes. The memory saves reads and is never
+/// needed: a cold process decides the same.
+#[derive(Debug)]
+pub struct Watcher<P> {
+    /// The world.
+    pub ports: P,
+    /// What was sent.
+    pub calls: CallLog,
+    /// The budget of ELB calls.
+    pub budget: ElbBudget,
+    /// What was looked at when.
+    pub memory: Memory,
+}
+
+/// What one pass is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Errand<'a> {
+    /// The wake-up.
+    pub look: &'a Look,
+    /// Who holds the locks.
+    pub owner: &'a str,
+    /// When the invocation is stopped.
+    pub deadline: Timestamp,
+}
+
+/// One pass over the fleet, or over the one cluster that was asked for.
+///
+/// # Errors
+/// The fleet, its states or the brakes could not be read: nothing is known, and nothing may be done.
+pub async fn pass<P: Ports>(watcher: &Watcher<P>, errand: &Errand<'_>) -> Result<Vec<ClusterReport>, ports::PortError> {
+    let ports = &watcher.ports;
+    let started = ports.clock().now();
+    let until = (errand.deadline.checked_sub(FOR_THE_REPORT).unwrap_or(errand.deadline))
+        .min(started.checked_add(LONGEST_PASS).unwrap_or(errand.deadline));
+    let table = ports.table();
+    let (read, listed) = join(
+        try_join3(Fleet::read(table), Control::read(table), StateRecord::<WatcherState>::all(table, FUNCTION)),
+        observe::list_peerings(ports),
+    )
+    .await;
+    let (fleet, control, mut states) = read?;
+    if let Err(error) = &listed {
+        tracing::warn!(%error, "peering connections could not be listed");
+    }
+
+    let specs: Vec<(&ClusterRecord, Stored)> = fleet.clusters.iter().map(|r| (r, r.read_spec())).collect();
+    let routes = fleet_routes(&specs, &states, &listed, started);
+    let mut reports = Vec::new();
+    for (name, error) in &fleet.unreadable {
+        if errand.look.cluster.as_ref().is_none_or(|wanted| wanted == name) {
+            reports.push(unhandled(name, Outcome::Blocked, Reason::SpecUnreadable, error.to_string()));
+        }
+    }
+
+    let chosen = specs.iter().filter(|(r, _)| errand.look.cluster.as_ref().is_none_or(|wanted| *wanted == r.name));
+    let mut jobs: Vec<Job<'_, P>> = chosen
+        .map(|(record, spec)| Job {
+            watcher,
+            errand,
+            record,
+            spec,
+            state: states.remove(&record.name).unwrap_or_default(),
+            acknowledged: fleet
+                .acknowledgements
+                .iter()
+                .filter(|a| a.cluster == record.name && a.holds_at(started))
+                .cloned()
+                .collect(),
+            listed: &listed,
+            routes: &routes,
+            control: &control,
+            fleet_size: fleet.clusters.len(),
+            until,
+        })
+        .collect();
+    if let Some(name) = errand.look.cluster.as_ref().filter(|_| jobs.is_empty() && reports.is_empty()) {
+        let message = format!("there is no cluster `{name}`");
+        reports.push(unhandled(name, Outcome::Blocked, Reason::UnknownCluster, message));
+    }
+
+    // Who waited longest for a look comes first, so that a spent budget starves nobody.
+    jobs.sort_by_cached_key(|job| watcher.memory.oldest_look(&job.record.name));
+    let mut running: FuturesUnordered<_> = jobs.into_iter().map(|job| within(ports, until, job).boxed()).collect();
+    while let Some(report) = running.next().await {
+        reports.push(report);
+    }
+    reports.sort_by(|a, b| a.name.cmp(&b.name));
+    let names: BTreeSet<&str> = fleet.clusters.iter().map(|r| r.name.as_str()).collect();
+    if errand.look.cluster.is_none() {
+        watcher.memory.forget_all_but(&names);
+    }
+    metrics::of_the_pass(watcher, &reports, started);
+    Ok(reports)
+}
+
+/// A cluster's work, cut off in time to be reported. What it was doing is on record, as it would be after a kill.
+async fn within<P: Ports>(ports: &P, until: Timestamp, job: Job<'_, P>) -> ClusterReport {
+    let name = job.record.name.clone();
+    let conditions = match &job.state.kept {
+        Kept::State(state) => state.conditions.clone(),
+        Kept::Nothing | Kept::Corrupt(_) => Conditions::new(),
+    };
+    let left = Duration::try_from(until.duration_since(ports.clock().now())).unwrap_or_default();
+    let work = pin!(job.run());
+    match select(work, pin!(ports.clock().sleep(left))).await {
+        Either::Left((report, _)) => report,
+        Either::Right(((), _)) => {
+            tracing::warn!(cluster = name, "the pass ran out of time before this cluster was done");
+            let message = "the pass ran out of time".to_owned();
+            ClusterReport { conditions, ..unhandled(&name, Outcome::Failed, Reason::DeadlineNear, message) }
+        }
+    }
+}
+
+fn unhandled(name: &str, outcome: Outcome, reason: Reason, message: String) -> ClusterReport {
+    ClusterReport {
+        name: name.to_owned(),
+        outcome,
+        reason,
+        message,
+        conditions: Conditions::new(),
+        actions: Vec::new(),
+    }
+}
+
+/// Who claims and who made which route. A cluster's wishes follow from its spec and the list alone.
+fn fleet_routes(
+    specs: &[(&ClusterRecord, Stored)],
+    states: &BTreeMap<String, StateRecord<WatcherState>>,
+    listed: &Listed,
+    now: Timestamp,
+) -> FleetRoutes {
+    let mut routes = FleetRoutes::default();
+    for (record, spec) in specs {
+        let living = record.tombstone.is_none();
+        let state = states.get(&record.name).and_then(|s| match &s.kept {
+            Kept::State(state) => Some(state),
+            Kept::Nothing | Kept::Corrupt(_) => None,
+        });
+        for route in state.into_iter().flat_map(|s| &s.routes) {
+            let claimed = (route.table.clone(), route.destination, route.connection.clone());
+            if living {
+                routes.claim(&record.name, claimed.clone());
+            }
+            routes.record(&record.name, claimed);
+        }
+        if let (true, Stored::Spec(spec), Ok(list)) = (living, spec, listed) {
+            for route in wishes(spec, list, now) {
+                routes.claim(&record.name, route);
+            }
+        }
+    }
+    routes
+}
+
+fn wishes(
+    spec: &ClusterSpec,
+    list: &BTreeMap<String, ports::Peering>,
+    now: Timestamp,
+) -> Vec<crate::plan::routes::Claimed> {
+    let Some(primary) = spec.primary.as_ref().filter(|p| !p.route_table_ids.is_empty()) else { return Vec::new() };
+    let peerings = primary
+        .peerings
+        .iter()
+        .filter_map(|p| {
+            Some((p.connection_id.as_str().to_owned(), Seen::Known(list.get(p.connection_id.as_str())?.clone())))
+        })
+        .collect();
+    let observed = Observed { peerings, ..Observed::default() };
+    let verdicts: Vec<_> = primary.peerings.iter().map(|p| judge(p, &observed, None, now)).collect();
+    let tables: Vec<String> = primary.route_table_ids.iter().map(|t| t.as_str().to_owned()).collect();
+    wanted(&tables, &verdicts)
+}

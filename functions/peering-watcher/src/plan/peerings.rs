@@ -1,0 +1,240 @@
+//! The peering's state machine: what each connection of the spec allows, and what its end means.
+
+use domain::condition::Finding;
+use domain::reason::Reason;
+use domain::spec::PeeringSpec;
+use jiff::{SignedDuration, Timestamp};
+use ports::{Peering, PeeringState, PeeringVpc};
+
+use crate::admission::Usable;
+use crate::observed::{Observed, Seen};
+use crate::state::PeeringMemory;
+
+/// How long EC2 must not have known an id before that counts as the peering's end: a new connection takes a while to
+/// be seen everywhere, and one empty answer proves nothing (invariant W9).
+pub const NOT_FOUND_COUNTS_AFTER: SignedDuration = SignedDuration::from_mins(5);
+
+/// What a connection allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Allows {
+    /// Addresses may be registered over it.
+    Registration(Usable),
+    /// Nothing new, and nothing is taken away: it is on its way, or not known.
+    Nothing,
+    /// Nothing may be registered over it, and what is goes: it is active, with somebody else than the spec says.
+    Refused,
+    /// What was registered over it goes: it was read as final.
+    Ended,
+    /// What was registered over it goes: EC2 has not known it for long enough.
+    NotFound,
+}
+
+/// A connection of the spec in this pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// `pcx-...`
+    pub connection: String,
+    /// The peer's account and VPC, as the spec has them.
+    pub peer: (String, String),
+    /// What it allows.
+    pub allows: Allows,
+    /// What to say of it.
+    pub finding: Finding,
+    /// What to remember of it.
+    pub memory: Option<PeeringMemory>,
+}
+
+/// Judges one connection of the spec.
+#[must_use]
+pub fn judge(spec: &PeeringSpec, observed: &Observed, before: Option<&PeeringMemory>, now: Timestamp) -> Verdict {
+    let id = spec.connection_id.as_str();
+    let (allows, finding, memory) = match observed.peerings.get(id).unwrap_or(&Seen::NotAsked) {
+        Seen::Known(peering) => known(spec, peering, observed.replacements.get(id), before),
+        Seen::Absent => absent(id, before, now),
+        Seen::Unknown(error) => {
+            let finding = Finding::unknown(Reason::PeeringUnreadable, format!("{id} could not be read: {error}"));
+            (Allows::Nothing, finding, before.cloned())
+        }
+        Seen::NotAsked => {
+            let finding = Finding::unknown(Reason::PeeringUnreadable, format!("{id} was not read in this pass"));
+            (Allows::Nothing, finding, before.cloned())
+        }
+    };
+    let peer = (spec.peer_account.as_str().to_owned(), spec.peer_vpc.as_str().to_owned());
+    Verdict { connection: id.to_owned(), peer, allows, finding, memory }
+}
+
+type Judgement = (Allows, Finding, Option<PeeringMemory>);
+
+fn absent(id: &str, before: Option<&PeeringMemory>, now: Timestamp) -> Judgement {
+    let since = before.and_then(|m| m.missing_since).unwrap_or(now);
+    let memory = PeeringMemory {
+        state: None,
+        peer_blocks: before.map(|m| m.peer_blocks.clone()).unwrap_or_default(),
+        missing_since: Some(since),
+    };
+    let (allows, finding) = if now.duration_since(since) >= NOT_FOUND_COUNTS_AFTER {
+        (Allows::NotFound, Finding::no(Reason::PeeringNotFound, format!("EC2 does not know {id}, since {since:.0}")))
+    } else {
+        let message = format!("EC2 does not know {id}, since {since:.0}; five minutes of that count as its end");
+        (Allows::Nothing, Finding::unknown(Reason::PeeringNotFoundYet, message))
+    };
+    (allows, finding, Some(memory))
+}
+
+fn known(
+    spec: &PeeringSpec,
+    peering: &Peering,
+    replacement: Option<&String>,
+    before: Option<&PeeringMemory>,
+) -> Judgement {
+    let id = &peering.id;
+    let remember = |blocks: Option<&PeeringVpc>| {
+        let peer_blocks = match blocks {
+            Some(vpc) => vpc.blocks.clone(),
+            None => before.map(|m| m.peer_blocks.clone()).unwrap_or_default(),
+        };
+        Some(PeeringMemory { state: Some(peering.state), peer_blocks, missing_since: None })
+    };
+    if peering.state.is_terminal() {
+        let words = if peering.message.is_empty() { String::new() } else { format!(": {}", peering.message) };
+        let hint = replacement
+            .map(|other| format!("; {other} connects the same VPCs and is active: put a spec that names it"))
+            .unwrap_or_default();
+        let finding = Finding::no(reason_of(peering.state), format!("{id} is {}{words}{hint}", word(peering.state)));
+        return (Allows::Ended, finding, remember(None));
+    }
+    let sides = match sides(spec, peering) {
+        Sides::Ours { peer, own, requested_by_us } => (peer, own, requested_by_us),
+        Sides::Incomplete => {
+            let message = format!("EC2's answer does not say whom {id} connects");
+            return (Allows::Nothing, Finding::unknown(Reason::PeeringUnreadable, message), before.cloned());
+        }
+        Sides::SomebodyElse => {
+            let name = |side: &PeeringVpc| {
+                format!("{} of {}", side.vpc.as_deref().unwrap_or("?"), side.account.as_deref().unwrap_or("?"))
+            };
+            let message = format!(
+                "{id} connects {} and {}; the spec names {} of {}",
+                name(&peering.requester),
+                name(&peering.accepter),
+                spec.peer_vpc,
+                spec.peer_account
+            );
+            return (Allows::Refused, Finding::no(Reason::PeeringMismatch, message), remember(None));
+        }
+    };
+    let (peer, own, requested_by_us) = sides;
+    match peering.state {
+        PeeringState::Active => {
+            let own_vpc = own.vpc.clone().unwrap_or_default();
+            if peer.blocks.is_empty() || own.blocks.is_empty() {
+                let message = format!("{id} is active; EC2 has not told the address blocks of both sides yet");
+                return (Allows::Nothing, Finding::unknown(Reason::BlocksUnknown, message), remember(None));
+            }
+            let usable = Usable {
+                connection: id.clone(),
+                peer_blocks: peer.blocks.clone(),
+                allowed: spec.allowed_cidrs.clone(),
+                own_blocks: own.blocks.clone(),
+                own_vpc,
+            };
+            let message = format!("{id} with {} of {} is active", spec.peer_vpc, spec.peer_account);
+            (Allows::Registration(usable), Finding::yes(Reason::Active, message), remember(Some(peer)))
+        }
+        PeeringState::PendingAcceptance => {
+            let expires = peering.expires.map(|at| format!("; the request expires at {at:.0}")).unwrap_or_default();
+            let finding = if requested_by_us {
+                let message = format!("account {} has not accepted {id} yet{expires}", spec.peer_account);
+                Finding::no(Reason::PendingAcceptance, message)
+            } else {
+                let message =
+                    format!("account {} requested {id}; our side has not accepted it yet{expires}", spec.peer_account);
+                Finding::no(Reason::PendingOurAcceptance, message)
+            };
+            (Allows::Nothing, finding, remember(None))
+        }
+        PeeringState::Unrecognized => {
+            let message = format!("{id} is in a state that this version does not know");
+            (Allows::Nothing, Finding::unknown(Reason::PeeringUnrecognized, message), remember(None))
+        }
+        other => (Allows::Nothing, Finding::no(reason_of(other), format!("{id} is {}", word(other))), remember(None)),
+    }
+}
+
+enum Sides<'a> {
+    Ours { peer: &'a PeeringVpc, own: &'a PeeringVpc, requested_by_us: bool },
+    SomebodyElse,
+    Incomplete,
+}
+
+/// Which side is the peer: the one whose account and VPC the spec names, whoever asked.
+fn sides<'a>(spec: &PeeringSpec, peering: &'a Peering) -> Sides<'a> {
+    let is_peer = |side: &PeeringVpc| {
+        side.account.as_deref() == Some(spec.peer_account.as_str())
+            && side.vpc.as_deref() == Some(spec.peer_vpc.as_str())
+    };
+    let complete = |side: &PeeringVpc| side.account.is_some() && side.vpc.is_some();
+    if is_peer(&peering.accepter) && peering.requester.vpc.is_some() {
+        Sides::Ours { peer: &peering.accepter, own: &peering.requester, requested_by_us: true }
+    } else if is_peer(&peering.requester) && peering.accepter.vpc.is_some() {
+        Sides::Ours { peer: &peering.requester, own: &peering.accepter, requested_by_us: false }
+    } else if complete(&peering.accepter) && complete(&peering.requester) {
+        Sides::SomebodyElse
+    } else {
+        Sides::Incomplete
+    }
+}
+
+fn reason_of(state: PeeringState) -> Reason {
+    match state {
+        PeeringState::InitiatingRequest => Reason::InitiatingRequest,
+        PeeringState::PendingAcceptance => Reason::PendingAcceptance,
+        PeeringState::Provisioning => Reason::Provisioning,
+        PeeringState::Active => Reason::Active,
+        PeeringState::Failed => Reason::Failed,
+        PeeringState::Rejected => Reason::Rejected,
+        PeeringState::Expired => Reason::Expired,
+        PeeringState::Deleting => Reason::Deleting,
+        PeeringState::Deleted => Reason::Deleted,
+        PeeringState::Unrecognized => Reason::PeeringUnrecognized,
+    }
+}
+
+fn word(state: PeeringState) -> &'static str {
+    match state {
+        PeeringState::InitiatingRequest => "being requested",
+        PeeringState::PendingAcceptance => "waiting for acceptance",
+        PeeringState::Provisioning => "being provisioned",
+        PeeringState::Active => "active",
+        PeeringState::Failed => "failed",
+        PeeringState::Rejected => "rejected",
+        PeeringState::Expired => "expired",
+        PeeringState::Deleting => "being deleted",
+        PeeringState::Deleted => "deleted",
+        PeeringState::Unrecognized => "in an unknown state",
+    }
+}
+
+/// The cluster's one finding. With several connections to one peer (as while it is peered anew) the best of them speaks;
+/// with several peers the worst.
+#[must_use]
+pub fn finding(verdicts: &[Verdict]) -> Finding {
+    let mut peers: Vec<&(String, String)> = verdicts.iter().map(|v| &v.peer).collect();
+    peers.dedup();
+    peers
+        .into_iter()
+        .filter_map(|peer| verdicts.iter().filter(|v| v.peer == *peer).min_by_key(|v| badness(v)))
+        .max_by_key(|v| badness(v))
+        .map_or_else(|| Finding::unknown(Reason::AwaitingPeering, "the spec names no peering"), |v| v.finding.clone())
+}
+
+fn badness(verdict: &Verdict) -> u8 {
+    match verdict.allows {
+        Allows::Registration(_) => 0,
+        Allows::Nothing => 1,
+        Allows::NotFound => 2,
+        Allows::Ended => 3,
+        Allows::Refused => 4,
+    }
+}

@@ -1,0 +1,17 @@
+//! The peering watcher over the wire: the real binary, an emulated AWS, real DNS packets.
+//!
+//! One binary, because the tests share one emulator, which takes seconds to start, and run one after another.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod brakes;
+mod endings;
+mod failover;
+mod faults;
+mod invocations;
+mod names;
+mod neighbours;
+mod ownership;
+mod peerings;
+mod registration;
+mod runs;
