@@ -1,0 +1,55 @@
+# Every command that the README names. `make help` lists them.
+
+PYTHON ?= python3
+CARGO  ?= cargo
+VENV   := $(CURDIR)/.venv
+# Tools that are no part of a checkout, kept beside the build cache.
+TOOLS  := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/pilothouse/tools
+TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(CURDIR)/target)
+CARGO_DENY := 0.20.2
+# One build of all functions and of nothing else: another selection of packages has other features, and aws-sdk-ec2 would be
+# compiled again.
+PACKAGES := $(patsubst functions/%,--package %,$(wildcard functions/*))
+
+export PILOTHOUSE_VENV := $(VENV)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint build status venv
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+demo: venv ## show the main job end to end against an emulated AWS
+	@$(CARGO) build --workspace --bins
+	@$(TARGET)/debug/demo
+
+test: venv ## run every test: pure, over the wire with real binaries, and of the house itself
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --workspace --no-fail-fast
+
+lint: venv $(TOOLS)/bin/cargo-deny ## check format, lints, dependencies and the template
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(TOOLS)/bin/cargo-deny --offline --workspace check bans licenses sources
+	$(VENV)/bin/cfn-lint infra/template.yaml
+	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --template infra/template.yaml --region us-east-1
+
+build: venv ## build the functions' packages for Lambda into target/lambda, and show their sizes
+	PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/cargo-lambda lambda build --release $(PACKAGES) --lambda-dir target/lambda
+	$(VENV)/bin/python infra/package-sizes target/lambda
+
+status: venv ## show a cluster's conditions: make status CLUSTER=acme-prod
+	@infra/status "$(CLUSTER)" $(INVOKE_URL)
+
+venv: $(VENV)/.made ## make the pinned Python environment that the other commands use
+
+$(VENV)/.made: tests/requirements.txt tests/prepare
+	@tests/prepare $(PYTHON)
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+	touch $@
+
+$(TOOLS)/bin/cargo-deny: Makefile
+	$(CARGO) install --quiet --locked --debug --root $(TOOLS) --target-dir $(TOOLS)/target cargo-deny@$(CARGO_DENY)
+	touch $@

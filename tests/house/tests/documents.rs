@@ -1,0 +1,202 @@
+//! What the documents claim is so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use house::assert_none;
+use house::files::{self, File};
+
+const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
+
+/// The invariants that the code of today must hold. A function that moves in brings its own.
+const INVARIANTS: [&str; 10] = ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "F1"];
+
+/// The words in backticks.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// The document's invariants, by number, with the tests that hold them: the list items that begin with `- **W1**`, with
+/// the names between `Held by` and the end of the item.
+fn invariants(text: &str) -> BTreeMap<String, Vec<String>> {
+    let mut found = BTreeMap::new();
+    let mut rest = text;
+    while let Some((_, item)) = rest.split_once("\n- **") {
+        rest = item;
+        let end = ["\n- ", "\n\n", "\n#"].iter().filter_map(|mark| item.find(mark)).min().unwrap_or(item.len());
+        let (item, _) = item.split_at(end);
+        if let Some((number, body)) = item.split_once("**").filter(|(number, _)| is_number(number)) {
+            let tests = body.rsplit_once("Held by").map(|(_, tests)| quoted(tests)).unwrap_or_default();
+            found.insert(number.to_owned(), tests.into_iter().map(str::to_owned).collect());
+        }
+    }
+    found
+}
+
+/// `W1`, and no other word in bold.
+fn is_number(word: &str) -> bool {
+    let digits = word.strip_prefix(|c: char| c.is_ascii_uppercase()).unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// `w1_...` is of W1.
+fn number_of(test: &str) -> Option<String> {
+    let (head, _) = test.split_once('_')?;
+    let number = head.to_uppercase();
+    (is_number(&number) && "WFLS".contains(number.get(..1)?)).then_some(number)
+}
+
+fn every_test() -> BTreeSet<String> {
+    files::all().iter().filter(|f| f.is_rust()).flat_map(|f| files::tests_in(&f.text)).collect()
+}
+
+#[test]
+fn every_invariant_is_listed_and_held_by_tests_that_exist() {
+    let listed = invariants(&files::read(ARCHITECTURE));
+    let tests = every_test();
+    let mut found = Vec::new();
+    for number in INVARIANTS {
+        match listed.get(number) {
+            None => found.push(format!("{number} is not listed")),
+            Some(held_by) if held_by.is_empty() => found.push(format!("{number} names no test")),
+            Some(held_by) if !held_by.iter().any(|test| number_of(test).as_deref() == Some(number)) => {
+                found.push(format!("{number} names no test that carries its number"));
+            }
+            Some(_) => {}
+        }
+    }
+    for (number, held_by) in &listed {
+        if held_by.is_empty() && !INVARIANTS.contains(&number.as_str()) {
+            found.push(format!("{number} names no test"));
+        }
+        let missing = held_by.iter().filter(|test| !tests.contains(*test));
+        found.extend(missing.map(|test| format!("{number} names `{test}`, and there is no such test")));
+    }
+    assert_none(
+        &found,
+        "Correct docs/ARCHITECTURE.md: `- **W1** What holds. Held by `w1_a_test`, `w1_another`.` Where a test is missing, write it.",
+    );
+}
+
+#[test]
+fn every_numbered_test_is_of_a_listed_invariant() {
+    let listed = invariants(&files::read(ARCHITECTURE));
+    let found: Vec<String> = every_test()
+        .iter()
+        .filter_map(|test| number_of(test).map(|number| (test, number)))
+        .filter(|(_, number)| !listed.contains_key(number))
+        .map(|(test, number)| format!("`{test}` holds {number}, which is not listed"))
+        .collect();
+    assert_none(&found, "List the invariant in docs/ARCHITECTURE.md, or give the test the number of what it holds.");
+}
+
+#[test]
+fn the_readmes_commands_are_those_of_the_makefile() {
+    let makefile = files::read("Makefile");
+    let targets: BTreeSet<&str> = makefile
+        .lines()
+        .filter(|line| line.contains("##"))
+        .filter_map(|line| line.split_once(':'))
+        .map(|(target, _)| target)
+        .filter(|target| target.bytes().all(|b| b.is_ascii_lowercase()))
+        .collect();
+    let readme = files::read("README.md");
+    let named: BTreeSet<&str> = readme
+        .split("make ")
+        .skip(1)
+        .zip(readme.split("make "))
+        // Only as code: in backticks, or at the start of a line.
+        .filter(|(_, before)| before.ends_with(['`', '\n']) || before.ends_with("    ") || before.ends_with("$ "))
+        .filter_map(|(after, _)| after.split(|c: char| !c.is_ascii_lowercase()).next())
+        .collect();
+    let unknown =
+        named.difference(&targets).map(|target| format!("README.md names `make {target}`, which is no target"));
+    let unnamed = targets.difference(&named).map(|target| format!("`make {target}` is not in README.md"));
+    assert_none(
+        &unknown.chain(unnamed).collect::<Vec<_>>(),
+        "Bring README.md and the Makefile to the same commands: a target that a person should know has `## what it does`.",
+    );
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let files = files::all();
+    let mut found = Vec::new();
+    for file in files.iter().filter(|f| f.path.ends_with(".md")) {
+        let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for link in file.text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            if link.contains("://") {
+                continue;
+            }
+            let path = if path.is_empty() { file.path.clone() } else { joined(folder, path) };
+            if !files::root().join(&path).exists() {
+                found.push(format!("{}: {link}", file.path));
+            } else if let Some(target) = files.iter().find(|f| f.path == path && !anchor.is_empty()) {
+                let reachable = target.text.lines().any(|l| l.starts_with('#') && slug(l) == anchor);
+                found.extend((!reachable).then(|| format!("{}: {link} has no such heading", file.path)));
+            }
+        }
+    }
+    assert_none(&found, "Correct the link: it is read from the folder of its document.");
+}
+
+fn joined(folder: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            name => parts.push(name),
+        }
+    }
+    parts.join("/")
+}
+
+/// The anchor that a heading gets.
+fn slug(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    text.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn no_file_names_a_path_of_one_machine() {
+    let places = ["work", "root", "home", "Users"].map(|place| format!("/{place}/"));
+    let mut found = Vec::new();
+    for File { path, text } in &files::all() {
+        for (number, line) in text.lines().enumerate() {
+            if places.iter().any(|place| line.contains(place)) {
+                found.push(format!("{path}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    assert_none(&found, "Write the path from the root of the repository, or from $HOME: nobody else has this one.");
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    const LINES: usize = 500;
+    let found: Vec<String> = files::all()
+        .iter()
+        .filter(|f| f.is_rust() && !f.is_test())
+        .map(|f| (&f.path, f.text.lines().count()))
+        .filter(|(_, lines)| *lines > LINES)
+        .map(|(path, lines)| format!("{path} has {lines} lines"))
+        .collect();
+    assert_none(&found, "Find the second subject in it and give that a file of its own; 500 lines are the most.");
+}
+
+#[test]
+fn the_readmes_spec_is_valid() {
+    let readme = files::read("README.md");
+    let specs: Vec<&str> =
+        readme.split("```json\n").skip(1).filter_map(|rest| rest.split_once("```").map(|(json, _)| json)).collect();
+    assert!(!specs.is_empty(), "README.md shows no spec: show one, in a block of ```json");
+    for spec in specs {
+        let value = serde_json::from_str(spec).unwrap_or_else(|error| panic!("README.md: {error}: correct it\n{spec}"));
+        let problems = domain::spec::validate(&value).err().unwrap_or_default();
+        let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_none(&found, "Correct the spec in README.md: it is the first that a user copies.");
+    }
+}
