@@ -181,7 +181,7 @@ reasons! {
     "Outcomes" {
         Settled: "Everything is as it should be.", "";
         PrimaryRegistered: "The primary's address was registered.", "";
-        PrimarySwitched: "The writer moved: the new address was registered.", "";
+        PrimarySwitched: "The writer moved: the new address serves, and the old one was deregistered.", "";
         TargetDeregistered: "A target of ours was deregistered.", "";
         RoutesChanged: "Routes were changed.", "";
         StateRecorded: "What was found was recorded; nothing outside our own table changed.", "";

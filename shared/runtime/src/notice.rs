@@ -45,10 +45,72 @@ impl Notice {
         }
     }
 
+    /// One notice for each condition, from where it stood to where it stands: what came and went within a pass is no news,
+    /// and neither is that something new is not known yet.
+    #[must_use]
+    pub fn news(notices: Vec<Self>) -> Vec<Self> {
+        let mut news: Vec<(Self, bool)> = Vec::new();
+        for notice in notices {
+            match news.iter_mut().find(|(known, _)| known.condition == notice.condition) {
+                Some((known, merged)) => {
+                    *known = Self { from: known.from, ..notice };
+                    *merged = true;
+                }
+                None => news.push((notice, false)),
+            }
+        }
+        let is_news = |(notice, merged): &(Self, bool)| match notice.from {
+            None => notice.to != Status::Unknown,
+            Some(from) => !merged || from != notice.to,
+        };
+        news.into_iter().filter(is_news).map(|(notice, _)| notice).collect()
+    }
+
     /// The subject line: at most 100 ASCII characters, as SNS wants it.
     #[must_use]
     pub fn subject(&self) -> String {
         let subject = format!("{}: {} is {} ({})", self.cluster, self.condition, self.to, self.reason);
         subject.chars().filter(char::is_ascii).take(100).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice(condition: &str, from: Option<Status>, to: Status, reason: &str) -> Notice {
+        Notice {
+            schema: 1,
+            cluster: "acme".to_owned(),
+            function: "f".to_owned(),
+            condition: condition.to_owned(),
+            from,
+            to,
+            reason: reason.to_owned(),
+            message: String::new(),
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn what_came_and_went_within_a_pass_is_no_news() {
+        use Status::{False, True, Unknown};
+        let told = Notice::news(vec![
+            notice("RouteReady", Some(Unknown), Unknown, "RoutePending"),
+            notice("Registered", Some(True), Unknown, "Registering"),
+            notice("Healthy", None, Unknown, "AwaitingHealthCheck"),
+            notice("NameResolves", Some(False), False, "ServFail"),
+            notice("PeeringAccepted", None, True, "Active"),
+            notice("RouteReady", Some(Unknown), True, "RoutesInPlace"),
+            notice("Registered", Some(Unknown), True, "Registered"),
+        ]);
+        assert_eq!(
+            told,
+            [
+                notice("RouteReady", Some(Unknown), True, "RoutesInPlace"),
+                notice("NameResolves", Some(False), False, "ServFail"),
+                notice("PeeringAccepted", None, True, "Active"),
+            ]
+        );
     }
 }

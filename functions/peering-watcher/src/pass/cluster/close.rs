@@ -1,6 +1,7 @@
 //! How a cluster's pass closes: notices, claims that are free, records that go.
 
 use ports::{Notices as _, Table as _};
+use runtime::notice::Notice;
 use runtime::records::Acknowledgement;
 
 use super::{Job, Progress, Stop};
@@ -25,12 +26,12 @@ impl<P: Ports> Job<'_, P> {
             return Ok(());
         }
         let mut unsent = Vec::new();
-        for notice in &state.unsent {
-            let body = serde_json::to_string(notice).unwrap_or_default();
+        for notice in Notice::news(state.unsent.clone()) {
+            let body = serde_json::to_string(&notice).unwrap_or_default();
             tracing::info!(cluster = notice.cluster, condition = notice.condition, to = %notice.to, reason = notice.reason, detail = notice.message, "notice");
             if let Err(error) = ports.notices().publish(&notice.subject(), &body).await {
                 tracing::warn!(cluster = notice.cluster, %error, "a notice was not sent; it is sent again in the next pass");
-                unsent.push(notice.clone());
+                unsent.push(notice);
             }
         }
         let mut writes = releasable;
