@@ -30,7 +30,7 @@ test: venv ## run every test: pure, over the wire with real binaries, and of the
 lint: venv $(TOOLS)/bin/cargo-deny ## check format, lints, dependencies and the template
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(TOOLS)/bin/cargo-deny --offline --workspace check bans licenses sources
+	$(TOOLS)/bin/cargo-deny --offline --workspace check --hide-inclusion-graph bans licenses sources
 	$(VENV)/bin/cfn-lint infra/template.yaml
 	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --template infra/template.yaml --region us-east-1
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use domain::condition::Conditions;
 use domain::reason::Reason;
-use domain::spec::ClusterSpec;
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, join, select, try_join3};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -27,9 +26,7 @@ pub use self::memory::Memory;
 use crate::Ports;
 use crate::budget::ElbBudget;
 use crate::observe::{self, Listed};
-use crate::observed::{Observed, Seen};
-use crate::plan::peerings::judge;
-use crate::plan::routes::{FleetRoutes, wanted};
+use crate::plan::routes::FleetRoutes;
 use crate::state::{FUNCTION, WatcherState};
 
 /// What a cluster's work must leave before the invocation's deadline, so that every cluster is reported.
@@ -163,7 +160,8 @@ fn unhandled(name: &str, outcome: Outcome, reason: Reason, message: String) -> C
     }
 }
 
-/// Who claims and who made which route. A cluster's wishes follow from its spec and the list alone.
+/// Who claims and who made which route. Of a spec that this version cannot read, every route on record is claimed:
+/// nobody may take what it may still ask for.
 fn fleet_routes(
     specs: &[(&ClusterRecord, Stored)],
     states: &BTreeMap<String, StateRecord<WatcherState>>,
@@ -171,43 +169,25 @@ fn fleet_routes(
     now: Timestamp,
 ) -> FleetRoutes {
     let mut routes = FleetRoutes::default();
+    let nothing = WatcherState::default();
     for (record, spec) in specs {
-        let living = record.tombstone.is_none();
-        let state = states.get(&record.name).and_then(|s| match &s.kept {
-            Kept::State(state) => Some(state),
-            Kept::Nothing | Kept::Corrupt(_) => None,
+        let state = states.get(&record.name).map_or(&nothing, |s| match &s.kept {
+            Kept::State(state) => state,
+            Kept::Nothing | Kept::Corrupt(_) => &nothing,
         });
-        for route in state.into_iter().flat_map(|s| &s.routes) {
-            let claimed = (route.table.clone(), route.destination, route.connection.clone());
-            if living {
-                routes.claim(&record.name, claimed.clone());
+        match spec {
+            Stored::Spec(spec) => {
+                let primary = spec.primary.as_ref().filter(|_| record.tombstone.is_none());
+                routes.enter(&record.name, primary, listed.as_ref().ok(), state, now);
             }
-            routes.record(&record.name, claimed);
-        }
-        if let (true, Stored::Spec(spec), Ok(list)) = (living, spec, listed) {
-            for route in wishes(spec, list, now) {
-                routes.claim(&record.name, route);
+            Stored::Newer(_) | Stored::Unreadable(_) => {
+                for m in &state.routes {
+                    let route = (m.table.clone(), m.destination, m.connection.clone());
+                    routes.claim(&record.name, route.clone());
+                    routes.record(&record.name, route);
+                }
             }
         }
     }
     routes
-}
-
-fn wishes(
-    spec: &ClusterSpec,
-    list: &BTreeMap<String, ports::Peering>,
-    now: Timestamp,
-) -> Vec<crate::plan::routes::Claimed> {
-    let Some(primary) = spec.primary.as_ref().filter(|p| !p.route_table_ids.is_empty()) else { return Vec::new() };
-    let peerings = primary
-        .peerings
-        .iter()
-        .filter_map(|p| {
-            Some((p.connection_id.as_str().to_owned(), Seen::Known(list.get(p.connection_id.as_str())?.clone())))
-        })
-        .collect();
-    let observed = Observed { peerings, ..Observed::default() };
-    let verdicts: Vec<_> = primary.peerings.iter().map(|p| judge(p, &observed, None, now)).collect();
-    let tables: Vec<String> = primary.route_table_ids.iter().map(|t| t.as_str().to_owned()).collect();
-    wanted(&tables, &verdicts)
 }
