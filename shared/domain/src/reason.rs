@@ -184,7 +184,6 @@ reasons! {
         PrimarySwitched: "The writer moved: the new address serves, and the old one was deregistered.", "";
         TargetDeregistered: "A target of ours was deregistered.", "";
         RoutesChanged: "Routes were changed.", "";
-        StateRecorded: "What was found was recorded; nothing outside our own table changed.", "";
         NoPrimary: "The spec has no `primary`: there is nothing to watch.", "";
         TornDown: "What we made for the cluster is gone.", "";
         TearingDown: "What we made for the cluster is being taken down.", "";

@@ -161,7 +161,7 @@ fn listen(
             Ok(admitted) => {
                 (Word::Decree(vec![admitted]), name, Finding::yes(Reason::Admitted, format!("{who}: {}", pin.address)))
             }
-            Err(refusal) => (Word::Nothing, name, refused(who, IpAddr::V4(pin.address), &refusal)),
+            Err(refusal) => (Word::Nothing, name, refused(who, &refusal)),
         };
     }
     let host = &endpoint.host;
@@ -214,7 +214,7 @@ fn judge(endpoint: &Endpoint, addresses: &[IpAddr], ttl: Duration, usable: &[Usa
         match admit_over(address, usable) {
             Ok(one) => admitted.push(one),
             Err(why) => {
-                refusal.get_or_insert_with(|| refused(who, address, &why));
+                refusal.get_or_insert_with(|| refused(who, &why));
             }
         }
     }
@@ -230,8 +230,8 @@ fn judge(endpoint: &Endpoint, addresses: &[IpAddr], ttl: Duration, usable: &[Usa
     (word, name, allowed)
 }
 
-fn refused(who: &str, address: IpAddr, refusal: &Refusal) -> Finding {
-    Finding::no(reason_of(refusal), format!("{who}: {address}: {refusal}"))
+fn refused(who: &str, refusal: &Refusal) -> Finding {
+    Finding::no(reason_of(refusal), format!("{who}: {refusal}"))
 }
 
 struct Decided {
