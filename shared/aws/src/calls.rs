@@ -36,7 +36,9 @@ impl Intercept for CallRecorder {
         settings: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let operation = settings.load::<Metadata>().map_or("Unknown", Metadata::name);
-        self.calls.record(format!("{}:{operation}", self.prefix));
+        // The one operation here whose IAM action has another name (Service Authorization Reference, "AWS Lambda").
+        let action = if (self.prefix, operation) == ("lambda", "Invoke") { "InvokeFunction" } else { operation };
+        self.calls.record(format!("{}:{action}", self.prefix));
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here makes an AWS call, so that the same code runs inside a VPC that has no way to AWS.
 
+pub mod gateway;
 mod names;
 
 pub use names::Resolver;
