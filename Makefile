@@ -10,6 +10,7 @@ CARGO_DENY := 0.20.2
 # One build of all functions and of nothing else: another selection of packages has other features, and aws-sdk-ec2 would be
 # compiled again.
 PACKAGES := $(patsubst functions/%,--package %,$(wildcard functions/*))
+TEMPLATES := $(wildcard infra/*.yaml)
 
 export PILOTHOUSE_VENV := $(VENV)
 
@@ -27,12 +28,13 @@ test: venv ## run every test: pure, over the wire with real binaries, and of the
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace --no-fail-fast
 
-lint: venv $(TOOLS)/bin/cargo-deny ## check format, lints, dependencies and the template
+lint: venv $(TOOLS)/bin/cargo-deny ## check format, lints, dependencies and the templates
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(TOOLS)/bin/cargo-deny --offline --workspace check --hide-inclusion-graph bans licenses sources
-	$(VENV)/bin/cfn-lint infra/template.yaml
-	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --template infra/template.yaml --region us-east-1
+	$(VENV)/bin/cfn-lint $(TEMPLATES)
+	for template in $(TEMPLATES); do \
+	    SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --template $$template --region us-east-1 || exit 1; done
 
 build: venv ## build the functions' packages for Lambda into target/lambda, and show their sizes
 	PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/cargo-lambda lambda build --release $(PACKAGES) --lambda-dir target/lambda

@@ -65,6 +65,8 @@ pub enum Action {
 pub enum Grounds {
     /// Others that are wanted serve in its place.
     Replaced,
+    /// The one that is wanted proved to be the writer in this pass, and this one to be a standby or dead.
+    Superseded,
     /// Its peering was read as final, by its id.
     PeeringEnded,
     /// Its peering has not been known to EC2 for five minutes.

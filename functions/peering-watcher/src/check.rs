@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use ports::{Health, PeeringState, RouteTarget, Target};
+use domain::reason::Reason;
+use ports::{Health, PeeringState, RouteTarget, Target, TargetHealth};
 
 use crate::action::{Action, Grounds};
-use crate::observed::{Observed, Seen};
+use crate::observed::{Observed, Probe, Seen};
 use crate::plan::Plan;
 use crate::plan::routes::OtherClusters;
 use crate::state::WatcherState;
@@ -98,6 +99,25 @@ fn objection(
                     let serving = listed.iter().any(|t| t.health == Health::Healthy && !leaving.contains(&t.target));
                     (!serving && !dead)
                         .then(|| ("W8", format!("nothing healthy would be left in the place of {target}")))
+                }
+                Grounds::Superseded => {
+                    let proved = |t: &Target, standby: bool| match observed.probes.get(t) {
+                        Some(Probe::Found(found)) => found.server.as_ref().is_some_and(|s| s.in_recovery == standby),
+                        Some(Probe::Nothing(trouble)) => standby && trouble.reason == Reason::ConnectionRefused,
+                        None => false,
+                    };
+                    let takes_over = |t: &&TargetHealth| {
+                        !matches!(t.health, Health::Draining | Health::Unhealthy | Health::Unused)
+                            && t.target != *target
+                            && proved(&t.target, false)
+                    };
+                    if !listed.iter().any(|t| takes_over(&t)) {
+                        return Some((
+                            "W8",
+                            format!("nothing that is registered proved to be the writer instead of {target}"),
+                        ));
+                    }
+                    (!proved(target, true)).then(|| ("W8", format!("{target} did not prove to be a standby or dead")))
                 }
                 Grounds::PeeringEnded => {
                     let terminal = peering(connection).is_some_and(|p| p.state.is_terminal());

@@ -3,7 +3,7 @@
 //! Every pass reads the peering connections, resolves the primary's name, and brings routes and targets to what the
 //! spec asks for. `observe` reads, `plan` decides (pure), `check` guards (pure), `apply` carries out; `pass` runs the fleet.
 //!
-//! This crate knows no SDK. It reaches the world through [`Ports`] alone.
+//! This crate knows no SDK. It reaches the world through [`Ports`] alone; [`World`] bundles any set of them.
 
 pub mod action;
 pub mod admission;
@@ -31,6 +31,10 @@ pub trait Ports: Sync {
     type TargetGroups: ports::TargetGroups;
     /// Names.
     type Names: ports::Names;
+    /// Functions inside VPCs.
+    type Gateways: ports::Gateways;
+    /// Secrets.
+    type Secrets: ports::Secrets;
     /// Time.
     type Clock: ports::Clock;
 
@@ -46,6 +50,57 @@ pub trait Ports: Sync {
     fn target_groups(&self) -> &Self::TargetGroups;
     /// Names.
     fn names(&self) -> &Self::Names;
+    /// Functions inside VPCs.
+    fn gateways(&self) -> &Self::Gateways;
+    /// Secrets.
+    fn secrets(&self) -> &Self::Secrets;
     /// Time.
     fn clock(&self) -> &Self::Clock;
 }
+
+/// The ports, of whatever kinds: the real ones in the function's process, others in tests.
+#[derive(Debug)]
+pub struct World<Ta, No, Pe, Ro, Tg, Na, Ga, Se, Cl> {
+    /// Our table.
+    pub table: Ta,
+    /// Where notices go.
+    pub notices: No,
+    /// Peering connections.
+    pub peerings: Pe,
+    /// Route tables.
+    pub route_tables: Ro,
+    /// Target groups.
+    pub target_groups: Tg,
+    /// Names.
+    pub names: Na,
+    /// Functions inside VPCs.
+    pub gateways: Ga,
+    /// Secrets.
+    pub secrets: Se,
+    /// Time.
+    pub clock: Cl,
+}
+
+macro_rules! bundle {
+    ($($port:ident: $kind:ident = $parameter:ident),+) => {
+        impl<$($parameter: ports::$kind),+> Ports for World<$($parameter),+> {
+            $(type $kind = $parameter;
+
+            fn $port(&self) -> &$parameter {
+                &self.$port
+            })+
+        }
+    };
+}
+
+bundle!(
+    table: Table = Ta,
+    notices: Notices = No,
+    peerings: Peerings = Pe,
+    route_tables: RouteTables = Ro,
+    target_groups: TargetGroups = Tg,
+    names: Names = Na,
+    gateways: Gateways = Ga,
+    secrets: Secrets = Se,
+    clock: Clock = Cl
+);

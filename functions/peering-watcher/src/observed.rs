@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ports::{NameAnswer, Peering, RouteTable, TargetGroup, TargetHealth};
+use domain::reason::Reason;
+use ports::{NameAnswer, Peering, RouteTable, Target, TargetGroup, TargetHealth};
+use reach::gateway::Probed;
 
 /// Three-valued knowledge, and the case that nobody asked.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,6 +30,33 @@ impl<T> Seen<T> {
     }
 }
 
+/// Why something could not be found out, in a reason code and its particulars.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The code.
+    pub reason: Reason,
+    /// The particulars, for a person.
+    pub message: String,
+}
+
+/// What came of asking for a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// What a resolver said.
+    Answer(NameAnswer),
+    /// The gateway that should have asked could not be asked itself.
+    NoGateway(Trouble),
+}
+
+/// What came of probing a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// It answered.
+    Found(Probed),
+    /// It did not, or the probe could not be made.
+    Nothing(Trouble),
+}
+
 /// What was seen of one cluster.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
@@ -38,7 +67,9 @@ pub struct Observed {
     /// Route tables, by id.
     pub route_tables: BTreeMap<String, Seen<RouteTable>>,
     /// Names, by the ARN of the endpoint's target group.
-    pub names: BTreeMap<String, NameAnswer>,
+    pub names: BTreeMap<String, Heard>,
+    /// Servers that were probed in this pass.
+    pub probes: BTreeMap<Target, Probe>,
     /// Target groups, by ARN.
     pub groups: BTreeMap<String, Seen<TargetGroup>>,
     /// Their targets, by ARN.

@@ -37,6 +37,9 @@ pub struct WatcherState {
     /// Whether every route was as it should be when it was last read.
     #[serde(default)]
     pub routes_settled: bool,
+    /// Why a change of a route that is still wanted did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route_failed: Option<Finding>,
     /// Endpoints, by the ARN of their target group.
     #[serde(default)]
     pub endpoints: BTreeMap<String, EndpointMemory>,
@@ -104,6 +107,9 @@ impl RouteMemory {
 pub struct EndpointMemory {
     /// The endpoint's name in the spec.
     pub name: String,
+    /// The host whose addresses these are.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub host: String,
     /// Targets that are ours.
     #[serde(default)]
     pub owned: Vec<OwnedTarget>,
@@ -140,9 +146,38 @@ pub struct EndpointMemory {
     /// See `name_resolves`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy: Option<Finding>,
+    /// What the last probe found; see `name_resolves`.
+    #[serde(default, skip_serializing_if = "Proven::is_empty")]
+    pub proven: Proven,
+    /// Why a registration or a deregistration that is still wanted did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Finding>,
     /// What is known of the target group itself, as read for this generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupMemory>,
+}
+
+/// What the last probe of an endpoint's server found. Only what is said of it: decisions are made on probes of the same
+/// pass alone.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Proven {
+    /// Whether it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reachable: Option<Finding>,
+    /// Whether it is the writer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_writer: Option<Finding>,
+    /// Whether logical replication can work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication_ready: Option<Finding>,
+}
+
+impl Proven {
+    /// Whether nothing was probed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A target group's facts.

@@ -55,6 +55,12 @@ pub enum ConditionKind {
     Registered,
     /// Does the load balancer find it healthy?
     Healthy,
+    /// Does a PostgreSQL server answer there, as seen from inside the VPC?
+    Reachable,
+    /// Is that server the writer, and no standby?
+    IsWriter,
+    /// Can that server serve logical replication? It is for information: no outcome follows from it.
+    ReplicationReady,
     /// A question of a version that this one does not know.
     #[serde(other)]
     Unrecognized,
@@ -71,6 +77,9 @@ impl ConditionKind {
             Self::AddressAllowed => "AddressAllowed",
             Self::Registered => "Registered",
             Self::Healthy => "Healthy",
+            Self::Reachable => "Reachable",
+            Self::IsWriter => "IsWriter",
+            Self::ReplicationReady => "ReplicationReady",
             Self::Unrecognized => "Unrecognized",
         }
     }

@@ -117,8 +117,10 @@ reasons! {
             "Check `PILOTHOUSE_RESOLVERS`, and the way from the function to these servers.";
         DnsFailed: "The DNS answer could not be read, or there is no way to ask. Targets stay as they are.",
             "Read the message; check `PILOTHOUSE_RESOLVERS`.";
-        GatewayUnsupported: "The spec names a gateway function, and this version cannot ask one. Targets stay as they are.",
-            "Leave `primary.gateway_function` out: the watcher then resolves the name itself.";
+        GatewayNotFound: "The gateway function that the spec names does not exist. Targets stay as they are.",
+            "Deploy `vpc-gateway` under that name into the VPC, or correct `primary.gateway_function`.";
+        GatewayFailed: "The gateway function could not be asked, or failed. Targets stay as they are.",
+            "Read the message: AccessDenied means that the watcher's role may not invoke it; otherwise look at the gateway's own log.";
     }
     "Addresses" {
         Admitted: "The address is private, the peer's own, allowed by the spec and outside our VPC.", "";
@@ -177,6 +179,57 @@ reasons! {
         HealthCheckFailed: "The load balancer cannot reach the target. It stays registered.",
             "Check the peer's routes to our VPC, its security group, and that PostgreSQL listens on the port.";
         HealthUnknown: "The load balancer does not say whether the target is healthy.", "";
+    }
+    "Probe" {
+        Reachable: "A PostgreSQL server answers the gateway's probe.", "";
+        AwaitingProbe: "The server was not probed yet.", "";
+        ProbeTimedOut: "The server did not answer the probe in time. This is what a missing route or a security group looks like.",
+            "On the peer's side: a route from the database's subnets back to our VPC's block, and a security group that lets that block reach the port. On ours: the same for the gateway's subnets.";
+        ConnectionRefused: "The host refused the connection: it is up, and nothing listens on the port.",
+            "Check the port in the spec, and that PostgreSQL runs and listens on that address (`listen_addresses`).";
+        HostUnreachable: "The network says that there is no way to the host.",
+            "Check the routes of the gateway's subnets to the peer's blocks, and that the host is up.";
+        ConnectionClosed: "The server closed the connection in the middle of the probe.",
+            "Read the server's log; a connection pooler or a proxy in between can do this too.";
+        NotPostgres: "Something answers on the port, and it does not speak PostgreSQL's protocol.",
+            "Correct the port in the spec.";
+        TlsNotOffered: "The spec asks for TLS and the server does not offer it. No credentials were sent.",
+            "Set `ssl = on` with a certificate on the server, or leave `tls` and `credentials_secret` out of the spec.";
+        TlsFailed: "The server's certificate could not be verified, or TLS could not be agreed on. No credentials were sent.",
+            "Read the message: name the authority in `tls.ca_secret`, the certificate's name in `tls.server_name`, and a client certificate where the server wants one.";
+        ProbeFailed: "The probe gave no result that means anything.",
+            "Read the message, and the gateway's log.";
+        CredentialsUnreadable: "A secret that the probe needs could not be read, or does not hold what it should.",
+            "Read the message: the credentials are JSON, `{\"username\": ..., \"password\": ...}`, the rest is PEM; the watcher's role needs secretsmanager:GetSecretValue, and kms:Decrypt for a key of your own.";
+    }
+    "Writer" {
+        Writer: "The server says that it is not in recovery: it takes writes.", "";
+        InRecovery: "The server says that it is in recovery: it is a standby and takes no writes. It is not removed for that.",
+            "Wait for the failover to end, or name the writer: this can be the name of a reader.";
+        AddressIsStandby: "The name answers a server that proved to be a standby. It is not registered before it is promoted.",
+            "Wait for the promotion; or name the writer, or pin it.";
+        NoWriter: "None of the addresses that the name answers proved to be the writer. Targets stay as they are.",
+            "Look for a failover that has not ended.";
+        SeveralWriters: "More than one of the addresses that the name answers proved to take writes. Targets stay as they are.",
+            "This can be a split brain: find out which server is the primary, and fence the other. Pin the right one meanwhile.";
+        AuthMethodRefused: "The server asked for a password in clear text or as MD5. It was not sent.",
+            "Use `scram-sha-256` in pg_hba.conf for the probe's role, and set its password anew under `password_encryption = scram-sha-256`.";
+        AuthenticationFailed: "The server did not accept the probe's role.",
+            "Check the secret's username and password, and that pg_hba.conf has a `hostssl` line for the role, the database `postgres` and our VPC's block.";
+        TooManyConnections: "The server has no connection left for the probe.",
+            "Raise `max_connections`, or find out who holds them.";
+        StartingUp: "The server is starting up, shutting down or recovering, and takes no connections yet.", "";
+        ServerError: "The server answered the probe with an error.",
+            "Read the message.";
+    }
+    "Logical replication" {
+        LogicalReplicationReady: "`wal_level`, `max_replication_slots` and `max_slot_wal_keep_size` allow logical replication.", "";
+        WalLevelNotLogical: "`wal_level` is not `logical`.",
+            "Only where logical replication is wanted: set `wal_level = logical` and restart the server.";
+        TooFewReplicationSlots: "`max_replication_slots` is lower than the number of databases.",
+            "Only where logical replication is wanted: raise it and restart the server.";
+        SlotWalUnbounded: "`max_slot_wal_keep_size` is -1: a slot that nobody reads fills the server's disk.",
+            "Only where logical replication is wanted: set a bound below the free space.";
     }
     "Outcomes" {
         Settled: "Everything is as it should be.", "";

@@ -7,10 +7,12 @@ use house::files::{self, File};
 use house::graph::Graph;
 
 const TEMPLATE: &str = "infra/template.yaml";
+/// What is deployed once, and what is deployed for each VPC.
+const TEMPLATES: [&str; 2] = [TEMPLATE, "infra/gateway.yaml"];
 
 /// Services of which the functions call the API. What they do beside that (write logs, use the topic's key) is Lambda's
 /// and SNS's doing in their name.
-const SERVICES: [&str; 4] = ["dynamodb", "ec2", "elasticloadbalancing", "sns"];
+const SERVICES: [&str; 6] = ["dynamodb", "ec2", "elasticloadbalancing", "lambda", "secretsmanager", "sns"];
 
 /// A transaction is allowed by the actions that it is made of.
 const TRANSACTION: &str = "dynamodb:TransactWriteItems";
@@ -69,25 +71,25 @@ fn no_role_has_a_wildcard_for_an_action() {
 
 #[test]
 fn every_function_is_deployed() {
-    let template = files::read(TEMPLATE);
+    let templates: String = TEMPLATES.map(files::read).concat();
     let graph = Graph::load();
     let found: Vec<String> = graph
         .members_in("functions")
         .iter()
-        .filter(|f| !template.contains(&format!("CodeUri: ../target/lambda/{}/", f.name)))
+        .filter(|f| !templates.contains(&format!("CodeUri: ../target/lambda/{}/", f.name)))
         .map(|f| format!("{} has no resource with its package", f.name))
         .collect();
     assert_none(
         &found,
-        "Add an AWS::Serverless::Function to infra/template.yaml, with `CodeUri: ../target/lambda/<name>/`.",
+        "Add an AWS::Serverless::Function to infra/template.yaml or infra/gateway.yaml, with `CodeUri: ../target/lambda/<name>/`.",
     );
 }
 
 #[test]
 fn every_variable_of_the_template_is_read() {
     let config = files::read("shared/runtime/src/config.rs");
-    let template = files::read(TEMPLATE);
-    let set = template.lines().filter_map(|line| line.trim().split_once(':')).map(|(name, _)| name);
+    let templates: String = TEMPLATES.map(files::read).concat();
+    let set = templates.lines().filter_map(|line| line.trim().split_once(':')).map(|(name, _)| name);
     let found: Vec<String> = set
         .filter(|name| name.starts_with("PILOTHOUSE_"))
         .filter(|name| !config.contains(&format!("\"{name}\"")))

@@ -1,7 +1,9 @@
 //! One cluster in one pass: look, plan, and as long as there is something to do, do it under the cluster's lock and look
 //! again.
 
+mod act;
 mod close;
+mod first;
 mod hold;
 mod look;
 
@@ -11,25 +13,23 @@ use domain::condition::Conditions;
 use domain::reason::Reason;
 use domain::spec::{ClusterSpec, Deletion, Primary};
 use jiff::Timestamp;
-use ports::{Clock as _, PortError, TableError, Write};
-use runtime::brake::{self, Verdict};
-use runtime::lock::{LONGEST_CALL, Lease};
-use runtime::notice::Notice;
+use ports::{Clock as _, PortError, TableError};
+use runtime::brake::Verdict;
+use runtime::lock::Lease;
 use runtime::records::{Acknowledgement, AuditEntry, ClusterRecord, Control, Kept, StateRecord, Stored};
-use runtime::report::{ActionReport, ActionResult, ClusterReport, Outcome};
+use runtime::report::{ActionReport, ClusterReport, Outcome};
 
-use super::{Errand, Watcher, ledger, metrics, unhandled};
+use self::act::Refusal;
+pub(super) use self::first::{FirstLook, ProbeWanted};
+use super::{Errand, Watcher, metrics, unhandled};
 use crate::Ports;
 use crate::action::Action;
-use crate::apply::{Applied, apply};
-use crate::check::check;
-use crate::observe::{self, Listed};
-use crate::observed::Observed;
+use crate::observe::Listed;
 use crate::plan::desired::Times;
 use crate::plan::ending::{Ended, ending};
 use crate::plan::routes::{FleetRoutes, OtherClusters};
 use crate::plan::{Plan, View, plan};
-use crate::state::{Ending, FUNCTION, WatcherState};
+use crate::state::WatcherState;
 
 /// How often a cluster is looked at again in one pass, after something was done. What is left then is the next pass's.
 const ROUNDS: usize = 4;
@@ -80,12 +80,13 @@ struct Progress {
     brake_holds: bool,
     used: BTreeSet<String>,
     audit: Vec<AuditEntry>,
+    refused: Vec<Refusal>,
     lease: Option<Lease>,
 }
 
 impl<P: Ports> Job<'_, P> {
-    /// Does it.
-    pub(super) async fn run(self) -> ClusterReport {
+    /// Does it, from what was seen first.
+    pub(super) async fn run(self, first: FirstLook) -> ClusterReport {
         let spec = match self.spec {
             Stored::Spec(spec) => spec,
             Stored::Newer(schema) => {
@@ -105,7 +106,7 @@ impl<P: Ports> Job<'_, P> {
         let conditions = self.conditions();
         let mut job = self;
         let mut progress = Progress::default();
-        let ended = job.reconcile(spec, &mut progress).await;
+        let ended = job.reconcile(spec, first, &mut progress).await;
         if let Some(lease) = progress.lease.take() {
             match job.let_go_of(lease).await {
                 // Somebody came while we held the lock: what they saw may be newer than what we saw.
@@ -148,12 +149,17 @@ impl<P: Ports> Job<'_, P> {
         ClusterReport { conditions: self.conditions(), ..unhandled(&self.record.name, outcome, reason, message) }
     }
 
-    /// What the spec asks for now. A deleted cluster asks for nothing.
+    /// What a spec asks for now. A deleted cluster asks for nothing.
     fn primary<'s>(&self, spec: &'s ClusterSpec) -> Option<&'s Primary> {
         spec.primary.as_ref().filter(|_| self.record.tombstone.is_none())
     }
 
-    async fn reconcile(&mut self, spec: &ClusterSpec, progress: &mut Progress) -> Result<Ended, Stop> {
+    async fn reconcile(
+        &mut self,
+        spec: &ClusterSpec,
+        first: FirstLook,
+        progress: &mut Progress,
+    ) -> Result<Ended, Stop> {
         if self.record.tombstone.is_some() && spec.deletion == Deletion::Retain {
             return self.let_go(progress).await;
         }
@@ -165,15 +171,8 @@ impl<P: Ports> Job<'_, P> {
             let verdict = self.control.brake.verdict(&self.record.name, self.fleet_size, clock.now());
             progress.brake_holds = verdict == Verdict::Hold;
         }
-        let mut observed = Observed::default();
-        let mut times = Times { asked: clock.now(), now: clock.now() };
-        if let Some(primary) = primary {
-            observe::peerings(&self.watcher.ports, &primary.peerings, self.listed, &at_start, &mut observed).await;
-            if self.may_ask_names(primary, &observed) {
-                times.asked = clock.now();
-                observed.names = observe::names(&self.watcher.ports, &primary.endpoints).await;
-            }
-        }
+        let FirstLook { mut observed, asked } = first;
+        let mut times = Times { asked, now: asked };
         for round in 0..ROUNDS {
             times.now = clock.now();
             let before = self.known_state();
@@ -214,120 +213,6 @@ impl<P: Ports> Job<'_, P> {
         }
     }
 
-    /// Writes the plan's state and carries its actions out. Says whether the cluster is worth another look.
-    async fn carry_out(
-        &mut self,
-        progress: &mut Progress,
-        before: &WatcherState,
-        others: OtherClusters<'_>,
-        observed: &mut Observed,
-    ) -> Result<bool, Stop> {
-        let ports = &self.watcher.ports;
-        let name = self.record.name.as_str();
-        if self.errand.look.dry_run {
-            let planned = progress.plan.actions.iter().map(|a| report(a, ActionResult::Planned));
-            progress.reports =
-                planned.chain(progress.plan.held.iter().map(|(a, _)| report(a, ActionResult::Held))).collect();
-            return Ok(false);
-        }
-        let nothing_to_write =
-            progress.plan.state == *before && progress.plan.used.is_empty() && self.state.version > 0;
-        if progress.plan.actions.is_empty() && (nothing_to_write || progress.plan.finished) {
-            return Ok(false);
-        }
-        if progress.lease.is_none() && self.take_lock(progress).await? {
-            // What was read before the lock may be another run's past. The next round plans from what is stored now.
-            return Ok(true);
-        }
-        if progress.plan.actions.iter().any(Action::takes_away) {
-            let verdict = brake::ask(ports.table(), FUNCTION, name, self.fleet_size, ports.clock().now()).await?;
-            let acknowledged = progress.plan.used.iter().any(|what| what == Reason::FleetBrake.code());
-            if verdict == Verdict::Hold && !acknowledged {
-                progress.brake_holds = true;
-                return Ok(true);
-            }
-        }
-        let violations = check(&progress.plan, before, observed, others);
-        for violation in &violations {
-            tracing::error!(
-                cluster = name,
-                invariant = violation.invariant,
-                action = violation.action.name(),
-                on = violation.action.on(),
-                why = violation.why,
-                "the safety gate stopped an action"
-            );
-            progress.gate = Some(format!("{}: {}", violation.invariant, violation.why));
-        }
-        let used: Vec<Write> = self
-            .acknowledged
-            .iter()
-            .filter(|a| progress.plan.used.contains(&a.what))
-            .map(Acknowledgement::used)
-            .collect();
-        let mut writes = used;
-        writes.extend(self.audit_writes(progress));
-        self.remember(progress, before);
-        ledger::write_state(ports.table(), name, &mut self.state, &progress.plan.state, writes).await?;
-        progress.used.extend(progress.plan.used.iter().cloned());
-
-        let mut acted = false;
-        for action in progress.plan.actions.clone() {
-            if violations.iter().any(|v| v.action == action) {
-                progress.reports.push(report(&action, ActionResult::Held));
-                continue;
-            }
-            let now = ports.clock().now();
-            let leased = progress.lease.as_ref().is_some_and(|l| l.outlasts_a_call(now));
-            if !leased || now.checked_add(LONGEST_CALL).is_ok_and(|end| end > self.until) {
-                progress.reports.push(report(&action, ActionResult::Skipped));
-                continue;
-            }
-            match apply(ports, &self.watcher.budget, &action).await {
-                Applied::Done => {
-                    progress.audit.push(ledger::audit(&action, "done", now));
-                    progress.reports.push(report(&action, ActionResult::Done));
-                    progress.done.push(action.clone());
-                    acted = true;
-                }
-                Applied::Deferred => progress.reports.push(report(&action, ActionResult::Skipped)),
-                Applied::Failed(error) => {
-                    // Its outcome may be unknown, and then only another look tells.
-                    acted |= error.class.outcome_unknown();
-                    progress.audit.push(ledger::audit(&action, &error.to_string(), now));
-                    progress.reports.push(report(&action, ActionResult::Failed(error.to_string())));
-                    progress.failure = Some(error);
-                }
-            }
-            match &action {
-                Action::RegisterTarget { arn, .. } | Action::DeregisterTarget { arn, .. } => {
-                    observed.targets.remove(arn);
-                }
-                Action::CreateRoute { table, .. }
-                | Action::ReplaceRoute { table, .. }
-                | Action::DeleteRoute { table, .. } => {
-                    observed.route_tables.remove(table);
-                }
-            }
-        }
-        Ok(acted && progress.failure.is_none())
-    }
-
-    fn audit_writes(&self, progress: &mut Progress) -> Vec<Write> {
-        let nonce = u32::try_from(self.watcher.ports.clock().now().subsec_nanosecond()).unwrap_or_default();
-        let entries = std::mem::take(&mut progress.audit);
-        (nonce..).zip(entries).map(|(n, entry)| entry.append(&self.record.name, n)).collect()
-    }
-
-    /// What goes with the state: notices that are not sent yet, and how the cluster stands.
-    fn remember(&self, progress: &mut Progress, before: &WatcherState) {
-        let new = progress.plan.transitions.iter().map(|t| Notice::of(&self.record.name, FUNCTION, t));
-        progress.plan.state.unsent = before.unsent.iter().cloned().chain(new).collect();
-        let stands = ending(&[], &progress.plan, false);
-        progress.plan.state.outcome =
-            Some(Ending { outcome: stands.outcome.name().to_owned(), reason: stands.reason, message: stands.message });
-    }
-
     fn ending(&self, progress: &Progress, asks_for_nothing: bool) -> Ended {
         if let Some(why) = &progress.gate {
             return Ended { outcome: Outcome::Failed, reason: Reason::SafetyGate, message: why.clone() };
@@ -337,8 +222,4 @@ impl<P: Ports> Job<'_, P> {
             None => ending(&progress.done, &progress.plan, asks_for_nothing),
         }
     }
-}
-
-fn report(action: &Action, result: ActionResult) -> ActionReport {
-    ActionReport { action: action.name(), on: action.on(), result }
 }

@@ -2,6 +2,7 @@
 //! never stops another's.
 
 mod cluster;
+mod gateway;
 mod ledger;
 mod memory;
 mod metrics;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use domain::condition::Conditions;
 use domain::reason::Reason;
 use futures_util::FutureExt as _;
-use futures_util::future::{Either, join, select, try_join3};
+use futures_util::future::{BoxFuture, Either, join, join_all, select, try_join3};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use ports::{CallLog, Clock as _};
@@ -21,7 +22,7 @@ use runtime::envelope::Look;
 use runtime::records::{ClusterRecord, Control, Fleet, Kept, StateRecord, Stored};
 use runtime::report::{ClusterReport, Outcome};
 
-use self::cluster::Job;
+use self::cluster::{FirstLook, Job};
 pub use self::memory::Memory;
 use crate::Ports;
 use crate::budget::ElbBudget;
@@ -117,9 +118,18 @@ pub async fn pass<P: Ports>(watcher: &Watcher<P>, errand: &Errand<'_>) -> Result
 
     // Who waited longest for a look comes first, so that a spent budget starves nobody.
     jobs.sort_by_cached_key(|job| watcher.memory.oldest_look(&job.record.name));
-    let mut running: FuturesUnordered<_> = jobs.into_iter().map(|job| within(ports, until, job).boxed()).collect();
-    while let Some(report) = running.next().await {
-        reports.push(report);
+    let (mut alone, mut together) = (Vec::new(), BTreeMap::<String, Vec<Job<'_, P>>>::new());
+    for job in jobs {
+        match job.gateway().map(str::to_owned) {
+            Some(gateway) => together.entry(gateway).or_default().push(job),
+            None => alone.push(job),
+        }
+    }
+    let mut running: FuturesUnordered<BoxFuture<'_, Vec<ClusterReport>>> = FuturesUnordered::new();
+    running.extend(together.into_iter().map(|(gateway, jobs)| share(ports, until, gateway, jobs).boxed()));
+    running.extend(alone.into_iter().map(|job| within(ports, until, job, None).map(|report| vec![report]).boxed()));
+    while let Some(done) = running.next().await {
+        reports.extend(done);
     }
     reports.sort_by(|a, b| a.name.cmp(&b.name));
     let names: BTreeSet<&str> = fleet.clusters.iter().map(|r| r.name.as_str()).collect();
@@ -130,15 +140,28 @@ pub async fn pass<P: Ports>(watcher: &Watcher<P>, errand: &Errand<'_>) -> Result
     Ok(reports)
 }
 
-/// A cluster's work, cut off in time to be reported. What it was doing is on record, as it would be after a kill.
-async fn within<P: Ports>(ports: &P, until: Timestamp, job: Job<'_, P>) -> ClusterReport {
+/// The work of clusters that share a gateway: one look through it for all of them, then each by itself.
+async fn share<P: Ports>(ports: &P, until: Timestamp, gateway: String, jobs: Vec<Job<'_, P>>) -> Vec<ClusterReport> {
+    let looks = gateway::look(ports, &gateway, &jobs, until).await;
+    join_all(jobs.into_iter().zip(looks).map(|(job, first)| within(ports, until, job, Some(first)))).await
+}
+
+/// A cluster's work, cut off in time to be reported. What it was doing is on record, as it would be after a kill. `first`:
+/// what was seen already; without it the cluster looks for itself.
+async fn within<P: Ports>(ports: &P, until: Timestamp, job: Job<'_, P>, first: Option<FirstLook>) -> ClusterReport {
     let name = job.record.name.clone();
     let conditions = match &job.state.kept {
         Kept::State(state) => state.conditions.clone(),
         Kept::Nothing | Kept::Corrupt(_) => Conditions::new(),
     };
     let left = Duration::try_from(until.duration_since(ports.clock().now())).unwrap_or_default();
-    let work = pin!(job.run());
+    let work = pin!(async {
+        let first = match first {
+            Some(first) => first,
+            None => job.see_from_here().await,
+        };
+        job.run(first).await
+    });
     match select(work, pin!(ports.clock().sleep(left))).await {
         Either::Left((report, _)) => report,
         Either::Right(((), _)) => {

@@ -12,7 +12,9 @@ use domain::spec::{Endpoint, Role};
 use jiff::{SignedDuration, Timestamp};
 use ports::NameAnswer;
 
+use super::proof::Proof;
 use crate::admission::{Admitted, Usable, admit_over, reason_of};
+use crate::observed::{Heard, Trouble};
 use crate::state::{Candidate, EndpointMemory, GoodAddress};
 
 /// The longest that a second answer is waited for, whatever the TTL says.
@@ -40,6 +42,8 @@ pub struct Desired {
     pub name: Finding,
     /// Whether its addresses may be registered.
     pub allowed: Finding,
+    /// What the name answers and may be registered, whether it is wanted or not.
+    pub answered: Vec<Ipv4Addr>,
     /// What holds a switch back, if something does.
     pub switch: Option<Finding>,
     /// Whether an acknowledgement of `Flapping` was used.
@@ -50,29 +54,47 @@ pub struct Desired {
 enum Word {
     /// These addresses, all admitted, by a resolver: good for this long.
     Answer(Vec<Admitted>, Duration),
+    /// This address, which proved to be the writer: there is nothing to confirm.
+    Proven(Admitted),
+    /// This address, which proved to be a standby.
+    Standby(Ipv4Addr),
     /// These addresses, by a person: there is nothing to confirm.
     Decree(Vec<Admitted>),
     /// Nothing usable.
     Nothing,
 }
 
+/// What a decision about an endpoint's addresses follows from, beside its memory.
+pub struct Asked<'a> {
+    /// The endpoint.
+    pub endpoint: &'a Endpoint,
+    /// What came of asking for its name; `None` where nobody asked.
+    pub heard: Option<&'a Heard>,
+    /// The connections over which addresses may be admitted.
+    pub usable: &'a [Usable],
+    /// Whether this pass could not tell what a connection allows.
+    pub unjudged: &'a dyn Fn(&str) -> bool,
+    /// What is proven of the server at an address.
+    pub proof: &'a dyn Fn(Ipv4Addr) -> Proof,
+    /// Whether a person let the next switch through.
+    pub flapping_acknowledged: bool,
+}
+
 /// Works out what the endpoint should have, and keeps `memory` (candidate, switches, good addresses) up to date.
-/// `unjudged` says of a connection that this pass could not tell what it allows.
 #[must_use]
-pub fn desired(
-    endpoint: &Endpoint,
-    answer: Option<&NameAnswer>,
-    usable: &[Usable],
-    unjudged: &dyn Fn(&str) -> bool,
-    flapping_acknowledged: bool,
-    memory: &mut EndpointMemory,
-    times: Times,
-) -> Desired {
-    let (word, name, allowed) = listen(endpoint, answer, usable, times.now);
+pub fn desired(asked: &Asked<'_>, memory: &mut EndpointMemory, times: Times) -> Desired {
+    let Asked { endpoint, usable, unjudged, .. } = *asked;
+    let (word, name, allowed) = listen(asked, times.now);
+    let answered = match &word {
+        Word::Answer(addresses, _) | Word::Decree(addresses) => addresses.iter().map(|a| a.address.ip()).collect(),
+        Word::Proven(admitted) => vec![admitted.address.ip()],
+        Word::Standby(address) => vec![*address],
+        Word::Nothing => Vec::new(),
+    };
     memory.failing_since = match word {
-        Word::Nothing if answer.is_some() => memory.failing_since.or(Some(times.now)),
+        Word::Nothing if asked.heard.is_some() => memory.failing_since.or(Some(times.now)),
         Word::Nothing => memory.failing_since,
-        Word::Answer(..) | Word::Decree(_) => None,
+        Word::Answer(..) | Word::Decree(_) | Word::Proven(_) | Word::Standby(_) => None,
     };
     let now = times.now;
     memory.switches.retain(|at| now.duration_since(*at) < FLAPPING_WINDOW);
@@ -103,26 +125,40 @@ pub fn desired(
             }
             addresses
         }
-        Word::Answer(addresses, ttl) => {
+        // What serves was demoted: it stays until its successor is known.
+        Word::Standby(address) if still_good.iter().any(|a| a.address.ip() == address) => still_good,
+        Word::Standby(address) => {
+            memory.candidate = None;
+            memory.detected.get_or_insert(now);
+            let message = format!("{}: {address} is a standby; it is registered once it is promoted", memory.name);
+            switch = Some(Finding::no(Reason::AddressIsStandby, message));
+            still_good
+        }
+        Word::Answer(addresses, ttl) if endpoint.role == Role::Any => {
             if !same_addresses(&addresses, &still_good) {
                 memory.detected.get_or_insert(now);
             }
-            match endpoint.role {
-                Role::Writer => {
-                    memory.missing.clear();
-                    let decided = writer(addresses, ttl, still_good, &waiting, flapping_acknowledged, memory, times);
-                    switch = decided.held;
-                    used_flapping = decided.used_flapping;
-                    if switch.is_none() {
-                        waiting.clear();
-                    }
-                    decided.addresses
-                }
-                Role::Any => {
-                    memory.candidate = None;
-                    any(addresses, ttl, still_good, memory, times)
-                }
+            memory.candidate = None;
+            any(addresses, ttl, still_good, memory, times)
+        }
+        Word::Answer(..) | Word::Proven(_) => {
+            let (addresses, confirmation) = match word {
+                Word::Answer(addresses, ttl) => (addresses, Some(ttl)),
+                Word::Proven(address) => (vec![address], None),
+                Word::Decree(_) | Word::Standby(_) | Word::Nothing => (Vec::new(), None),
+            };
+            if !same_addresses(&addresses, &still_good) {
+                memory.detected.get_or_insert(now);
             }
+            memory.missing.clear();
+            let current = Current { addresses: still_good, waiting: &waiting };
+            let decided = writer(addresses, confirmation, current, asked.flapping_acknowledged, memory, times);
+            switch = decided.held;
+            used_flapping = decided.used_flapping;
+            if switch.is_none() {
+                waiting.clear();
+            }
+            decided.addresses
         }
     };
     // While nothing could be admitted (the peering is not readable just now), what was good is not forgotten.
@@ -131,7 +167,7 @@ pub fn desired(
         let new: Vec<Ipv4Addr> = addresses.iter().map(|a| a.address.ip()).collect();
         memory.good.extend(waiting.into_iter().filter(|g| !new.contains(&g.address)));
     }
-    Desired { addresses, name, allowed, switch, used_flapping }
+    Desired { addresses, name, allowed, answered, switch, used_flapping }
 }
 
 fn good(admitted: &Admitted) -> GoodAddress {
@@ -148,12 +184,8 @@ fn same_addresses(a: &[Admitted], b: &[Admitted]) -> bool {
 }
 
 /// Asks the pin first, then the name, and admits what they say.
-fn listen(
-    endpoint: &Endpoint,
-    answer: Option<&NameAnswer>,
-    usable: &[Usable],
-    now: Timestamp,
-) -> (Word, Finding, Finding) {
+fn listen(asked: &Asked<'_>, now: Timestamp) -> (Word, Finding, Finding) {
+    let Asked { endpoint, heard, usable, .. } = *asked;
     let who = endpoint.name.as_str();
     if let Some(pin) = endpoint.pin.as_ref().filter(|pin| now < pin.until) {
         let name = Finding::yes(Reason::Pinned, format!("{who}: pinned to {} until {:.0}", pin.address, pin.until));
@@ -170,6 +202,15 @@ fn listen(
         let allowed = Finding::unknown(Reason::NothingToRegister, format!("{who}: there is no address to judge"));
         (Word::Nothing, name, allowed)
     };
+    let answer = match heard {
+        None => None,
+        Some(Heard::Answer(answer)) => Some(answer),
+        Some(Heard::NoGateway(Trouble { reason, message })) => {
+            let name = Finding::unknown(*reason, format!("{who}: {host} could not be looked up: {message}"));
+            let allowed = Finding::unknown(Reason::NothingToRegister, format!("{who}: there is no address to judge"));
+            return (Word::Nothing, name, allowed);
+        }
+    };
     match answer {
         None => {
             let name = Finding::unknown(
@@ -185,11 +226,12 @@ fn listen(
         Some(NameAnswer::Refused) => silent(Reason::Refused, "could not be looked up: REFUSED"),
         Some(NameAnswer::TimedOut) => silent(Reason::DnsTimedOut, "could not be looked up: no answer in time"),
         Some(NameAnswer::Failed(why)) => silent(Reason::DnsFailed, &format!("could not be looked up: {why}")),
-        Some(NameAnswer::Addresses { addresses, ttl }) => judge(endpoint, addresses, *ttl, usable),
+        Some(NameAnswer::Addresses { addresses, ttl }) => judge(asked, addresses, *ttl),
     }
 }
 
-fn judge(endpoint: &Endpoint, addresses: &[IpAddr], ttl: Duration, usable: &[Usable]) -> (Word, Finding, Finding) {
+fn judge(asked: &Asked<'_>, addresses: &[IpAddr], ttl: Duration) -> (Word, Finding, Finding) {
+    let Asked { endpoint, usable, .. } = *asked;
     let (who, host) = (endpoint.name.as_str(), &endpoint.host);
     let list = |all: &[IpAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let v4: Vec<IpAddr> = addresses.iter().copied().filter(IpAddr::is_ipv4).collect();
@@ -204,10 +246,7 @@ fn judge(endpoint: &Endpoint, addresses: &[IpAddr], ttl: Duration, usable: &[Usa
     } else {
         Finding::yes(Reason::Resolved, format!("{who}: {host} is {}", list(&v4)))
     };
-    if endpoint.role == Role::Writer && v4.len() > 1 {
-        let allowed = Finding::no(Reason::SeveralAddresses, format!("{who}: {host} answers {}", list(&v4)));
-        return (Word::Nothing, name, allowed);
-    }
+    let answers = v4.len();
     let mut admitted = Vec::new();
     let mut refusal = None;
     for address in v4 {
@@ -222,12 +261,38 @@ fn judge(endpoint: &Endpoint, addresses: &[IpAddr], ttl: Duration, usable: &[Usa
         let ips: Vec<String> = admitted.iter().map(|a| a.address.to_string()).collect();
         Finding::yes(Reason::Admitted, format!("{who}: {}", ips.join(", ")))
     });
-    let word = match (admitted.is_empty(), literal) {
-        (true, _) => Word::Nothing,
-        (false, true) => Word::Decree(admitted),
-        (false, false) => Word::Answer(admitted, ttl),
+    if endpoint.role == Role::Writer && answers > 1 {
+        let (word, allowed) = only_writer(asked, admitted, allowed, &list(addresses));
+        return (word, name, allowed);
+    }
+    let word = match admitted.first() {
+        None => Word::Nothing,
+        Some(_) if literal => Word::Decree(admitted),
+        Some(one) if endpoint.role == Role::Writer => match (asked.proof)(one.address.ip()) {
+            Proof::Writer => Word::Proven(one.clone()),
+            Proof::Standby => Word::Standby(one.address.ip()),
+            Proof::Dead | Proof::Nothing => Word::Answer(admitted, ttl),
+        },
+        Some(_) => Word::Answer(admitted, ttl),
     };
     (word, name, allowed)
+}
+
+/// Of several addresses, the one that proved to be the writer. Nothing else tells which one it is.
+fn only_writer(asked: &Asked<'_>, admitted: Vec<Admitted>, allowed: Finding, list: &str) -> (Word, Finding) {
+    let (who, host) = (asked.endpoint.name.as_str(), &asked.endpoint.host);
+    let proofs: Vec<Proof> = admitted.iter().map(|a| (asked.proof)(a.address.ip())).collect();
+    let mut writers = admitted.into_iter().zip(&proofs).filter(|(_, proof)| **proof == Proof::Writer).map(|(a, _)| a);
+    let said = format!("{who}: {host} answers {list}");
+    match (writers.next(), writers.next()) {
+        (Some(writer), None) => (Word::Proven(writer), allowed),
+        (Some(one), Some(other)) => {
+            let message = format!("{said}; {} and {} both take writes", one.address, other.address);
+            (Word::Nothing, Finding::no(Reason::SeveralWriters, message))
+        }
+        (None, _) if proofs.contains(&Proof::Standby) => (Word::Nothing, Finding::no(Reason::NoWriter, said)),
+        (None, _) => (Word::Nothing, Finding::no(Reason::SeveralAddresses, said)),
+    }
 }
 
 fn refused(who: &str, refusal: &Refusal) -> Finding {
@@ -240,18 +305,27 @@ struct Decided {
     used_flapping: bool,
 }
 
+/// What serves an endpoint before a decision.
+struct Current<'a> {
+    /// Still admitted.
+    addresses: Vec<Admitted>,
+    /// Good over connections that cannot be judged now.
+    waiting: &'a [GoodAddress],
+}
+
 /// A writer moves on two equal answers, the second fetched after the first one's TTL: one answer can be a stale
-/// resolver's or a split brain's. The first address of all needs one, because nothing serves yet.
+/// resolver's or a split brain's. The first address of all needs one, because nothing serves yet; so does one that proved
+/// to be the writer, which has no TTL to be confirmed after.
 fn writer(
     answer: Vec<Admitted>,
-    ttl: Duration,
-    current: Vec<Admitted>,
-    waiting: &[GoodAddress],
+    confirmation: Option<Duration>,
+    current: Current<'_>,
     flapping_acknowledged: bool,
     memory: &mut EndpointMemory,
     times: Times,
 ) -> Decided {
     let now = times.now;
+    let Current { addresses: current, waiting } = current;
     let keep = |addresses, held| Decided { addresses, held, used_flapping: false };
     let Some(new) = answer.first().map(|a| a.address.ip()) else { return keep(current, None) };
     let first = current.is_empty() && waiting.iter().all(|g| g.address == new);
@@ -259,8 +333,8 @@ fn writer(
         memory.candidate = None;
         return keep(answer, None);
     }
-    let confirmed = memory.candidate.as_ref().is_some_and(|c| c.address == new && times.asked > c.counts_from);
-    if !confirmed {
+    let twice = memory.candidate.as_ref().is_some_and(|c| c.address == new && times.asked > c.counts_from);
+    if let Some(ttl) = confirmation.filter(|_| !twice) {
         let counts_from = match &memory.candidate {
             Some(c) if c.address == new => c.counts_from,
             _ => now.checked_add(ttl.min(LONGEST_TTL)).unwrap_or(now),

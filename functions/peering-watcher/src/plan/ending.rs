@@ -90,7 +90,9 @@ fn headline(done: &[Action]) -> Option<(Reason, String)> {
     let on = |actions: Vec<&Action>| actions.iter().map(|a| a.on()).collect::<Vec<_>>().join(", ");
     let registered: Vec<&Action> = done.iter().filter(|a| matches!(a, Action::RegisterTarget { .. })).collect();
     let deregistered: Vec<&Action> = done.iter().filter(|a| matches!(a, Action::DeregisterTarget { .. })).collect();
-    let replaced = done.iter().any(|a| matches!(a, Action::DeregisterTarget { grounds: Grounds::Replaced, .. }));
+    let replaced = done
+        .iter()
+        .any(|a| matches!(a, Action::DeregisterTarget { grounds: Grounds::Replaced | Grounds::Superseded, .. }));
     if !registered.is_empty() && replaced {
         let message = format!("registered {}, deregistered {}", on(registered), on(deregistered));
         return Some((Reason::PrimarySwitched, message));
@@ -125,8 +127,16 @@ fn outcome_of(reason: Reason) -> Outcome {
         | Reason::RebuildingState
         | Reason::Deferred
         | Reason::AwaitingHealthCheck
-        | Reason::HealthUnknown => Outcome::Waiting,
-        Reason::PeeringUnreadable | Reason::RouteTableUnreadable | Reason::TargetGroupUnreadable => Outcome::Failed,
+        | Reason::HealthUnknown
+        | Reason::AwaitingProbe
+        | Reason::InRecovery
+        | Reason::AddressIsStandby
+        | Reason::NoWriter
+        | Reason::StartingUp => Outcome::Waiting,
+        Reason::PeeringUnreadable
+        | Reason::RouteTableUnreadable
+        | Reason::TargetGroupUnreadable
+        | Reason::GatewayFailed => Outcome::Failed,
         _ => Outcome::Blocked,
     }
 }

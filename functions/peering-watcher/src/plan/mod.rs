@@ -6,20 +6,22 @@ pub mod findings;
 mod groups;
 mod hold;
 pub mod peerings;
+pub mod proof;
 pub mod routes;
 pub mod targets;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use domain::condition::{ConditionKind, Finding, Status, Transition, settle};
 use domain::reason::Reason;
 use domain::spec::{Endpoint, Primary, Role};
 use ports::Target;
 
-use self::desired::{Desired, Times};
+use self::desired::{Asked, Desired, Times};
 use self::findings::Findings;
 use self::peerings::{Allows, Verdict};
+use self::proof::Proof;
 use self::routes::OtherClusters;
 use self::targets::Wanted;
 use crate::action::{Action, Grounds};
@@ -122,7 +124,9 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
     }
     state.routes_settled = routes.settled && (routes.finding.is_some() || view.state.routes_settled);
     if view.primary.is_some() {
-        match routes.finding {
+        let idle = routes.make.is_empty() && routes.remove.is_empty();
+        state.route_failed = state.route_failed.take().filter(|_| !idle);
+        match state.route_failed.clone().or(routes.finding) {
             Some(finding) => findings.note(ConditionKind::RouteReady, finding),
             None => findings.extend(before(view.state, ConditionKind::RouteReady)),
         }
@@ -137,30 +141,40 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
     for endpoint in endpoints {
         let arn = endpoint.target_group_arn.as_str();
         let memory = state.endpoints.entry(arn.to_owned()).or_default();
-        if memory.name != endpoint.name.as_str() {
-            // The group was another endpoint's: what that one's name said means nothing under this one's port.
+        let other_host = !memory.host.is_empty() && memory.host != endpoint.host.as_str();
+        endpoint.host.as_str().clone_into(&mut memory.host);
+        if memory.name != endpoint.name.as_str() || other_host {
+            // The group was another endpoint's, or is asked for under another name: what the old name said means nothing
+            // under this one's port, and what the new name says needs no second answer.
             endpoint.name.as_str().clone_into(&mut memory.name);
             (memory.good, memory.candidate) = (Vec::new(), None);
             (memory.missing, memory.switches) = (BTreeMap::new(), Vec::new());
         }
-        let resolvable = view.primary.and_then(|p| p.gateway_function.as_ref()).is_none();
         let unreadable = verdicts.iter().all(|v| v.finding.reason == Reason::PeeringUnreadable);
         let handed_over = handed_over(view.acknowledged);
         let flapping = view.acknowledged.contains(Reason::Flapping.code());
         let unjudged = |id: &str| verdicts.iter().any(|v| v.connection == id && v.allows == Allows::Nothing);
-        let answer = observed.names.get(arn);
-        let desired = desired::desired(endpoint, answer, &usable, &unjudged, flapping, memory, times);
+        let here = |address| Target { address, port: endpoint.port };
+        let asked = Asked {
+            endpoint,
+            heard: observed.names.get(arn),
+            usable: &usable,
+            unjudged: &unjudged,
+            proof: &|address| proof::of(observed, here(address)),
+            flapping_acknowledged: flapping,
+        };
+        let desired = desired::desired(&asked, memory, times);
         if desired.used_flapping {
             switched_by_word.push(arn);
         }
-        let name_findings = name_findings(&desired, resolvable, unreadable, memory);
+        let name_findings = name_findings(&desired, unreadable, memory);
         findings.extend(name_findings);
-        plan.admitted.extend(
-            desired
-                .addresses
-                .iter()
-                .map(|a| (a.connection.clone(), Target { address: a.address.ip(), port: endpoint.port })),
-        );
+        plan.admitted.extend(desired.addresses.iter().map(|a| (a.connection.clone(), here(a.address.ip()))));
+        if let Some(primary) = view.primary {
+            let serving: Vec<Ipv4Addr> = desired.addresses.iter().map(|a| a.address.ip()).collect();
+            let subjects = if serving.is_empty() { &desired.answered } else { &serving };
+            findings.extend(proof::note(primary, endpoint, subjects, observed, memory));
+        }
 
         let serves = |o: &OwnedTarget| {
             desired.addresses.iter().any(|a| a.address.ip() == o.target.address && a.connection == o.connection)
@@ -195,6 +209,7 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
                     addresses: &desired.addresses,
                     gone: &gone,
                     unjudged: &|owned| unjudged(&owned.connection),
+                    proof: &|target| proof::of(observed, target),
                     may_remove,
                     handed_over: &handed_over,
                 };
@@ -205,11 +220,15 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
                 if memory.settled {
                     memory.detected = None;
                 }
+                // What was refused stays said until it succeeds or is no longer wanted: "is being registered" would be
+                // no help to whoever has to mend a role or a quota.
+                memory.failed = memory.failed.take().filter(|_| !diff.actions.is_empty());
                 endpoint_actions.extend(diff.actions);
                 if diff.registered.is_some() {
                     memory.healthy = diff.healthy;
                 }
-                memory.registered = desired.switch.or(diff.registered).or(memory.registered.take());
+                let stands = memory.failed.clone().or(desired.switch).or(diff.registered);
+                memory.registered = stands.or(memory.registered.take());
             }
             (None, _) => {
                 if let Some(switch) = desired.switch {
@@ -267,7 +286,10 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
     }
 
     let findings = findings.into_map();
-    plan.concerns = findings.values().filter(|f| f.status != Status::True).cloned().collect();
+    // Whether logical replication is wanted is not the spec's to say: what the server allows is told, and nobody is called.
+    let tells = |kind: &ConditionKind| *kind != ConditionKind::ReplicationReady;
+    plan.concerns =
+        findings.iter().filter(|(kind, f)| tells(kind) && f.status != Status::True).map(|(_, f)| f.clone()).collect();
     let (conditions, transitions) = settle(&view.state.conditions, &findings, now);
     state.conditions = conditions;
     plan.transitions = transitions;
@@ -287,17 +309,8 @@ fn before(state: &WatcherState, kind: ConditionKind) -> Option<(ConditionKind, F
 }
 
 /// What to say of the name and its addresses. While the peering is not readable, nobody looked, and what was known stands.
-fn name_findings(
-    desired: &Desired,
-    resolvable: bool,
-    unreadable: bool,
-    memory: &mut EndpointMemory,
-) -> Vec<(ConditionKind, Finding)> {
-    if !resolvable && desired.name.reason != Reason::Pinned {
-        let message = format!("{}: this version cannot ask a gateway function", memory.name);
-        memory.name_resolves = Some(Finding::unknown(Reason::GatewayUnsupported, message));
-        memory.address_allowed = None;
-    } else if !unreadable || memory.name_resolves.is_none() {
+fn name_findings(desired: &Desired, unreadable: bool, memory: &mut EndpointMemory) -> Vec<(ConditionKind, Finding)> {
+    if !unreadable || memory.name_resolves.is_none() {
         memory.name_resolves = Some(desired.name.clone());
         memory.address_allowed = Some(desired.allowed.clone());
     }
@@ -377,6 +390,7 @@ fn retire(
             addresses: &[],
             gone: &gone,
             unjudged: &|_| false,
+            proof: &|_| Proof::Nothing,
             may_remove,
             handed_over: &BTreeSet::new(),
         };

@@ -2,7 +2,7 @@
 
 use domain::condition::Finding;
 use domain::reason::Reason;
-use domain::spec::PeeringSpec;
+use domain::spec::{PeeringSpec, Primary};
 use jiff::{SignedDuration, Timestamp};
 use ports::{Peering, PeeringState, PeeringVpc};
 
@@ -62,6 +62,16 @@ pub fn judge(spec: &PeeringSpec, observed: &Observed, before: Option<&PeeringMem
     };
     let peer = (spec.peer_account.as_str().to_owned(), spec.peer_vpc.as_str().to_owned());
     Verdict { connection: id.to_owned(), peer, allows, finding, memory }
+}
+
+/// The connections of the spec over which addresses may be admitted in this pass.
+#[must_use]
+pub fn usable(primary: &Primary, observed: &Observed, now: Timestamp) -> Vec<Usable> {
+    let allowed = |spec| match judge(spec, observed, None, now).allows {
+        Allows::Registration(usable) => Some(usable),
+        Allows::Nothing | Allows::Refused | Allows::Ended | Allows::NotFound => None,
+    };
+    primary.peerings.iter().filter_map(allowed).collect()
 }
 
 type Judgement = (Allows, Finding, Option<PeeringMemory>);

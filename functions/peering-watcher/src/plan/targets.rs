@@ -11,6 +11,7 @@ use domain::spec::Role;
 use jiff::{SignedDuration, Timestamp};
 use ports::{Health, Target, TargetHealth};
 
+use super::proof::Proof;
 use crate::action::{Action, Grounds};
 use crate::admission::Admitted;
 use crate::state::{EndpointMemory, OwnedTarget, Phase};
@@ -34,6 +35,8 @@ pub struct Wanted<'a> {
     pub gone: &'a dyn Fn(&OwnedTarget) -> Option<Grounds>,
     /// Whether the connection under which a target was admitted cannot be judged in this pass.
     pub unjudged: &'a dyn Fn(&OwnedTarget) -> bool,
+    /// What is proven of a server in this pass.
+    pub proof: &'a dyn Fn(Target) -> Proof,
     /// Whether anything may be removed: not before two passes agreed on a rebuilt state.
     pub may_remove: bool,
     /// Foreign targets that a person handed over.
@@ -125,6 +128,17 @@ pub fn diff(wanted: &Wanted<'_>, listed: &[TargetHealth], memory: &mut EndpointM
             Role::Any => all_there && (serving || leaving == Health::Unhealthy),
         }
     };
+    // A proven writer takes over before the load balancer's first checks have ended: until then new connections would
+    // go on to a server that takes no writes (W8). One that the load balancer cannot reach takes over nothing.
+    let superseded = |old: Target| {
+        let takes_over = |t: &Target| {
+            (wanted.proof)(*t) == Proof::Writer
+                && matches!(health(t), Some(Health::Initial | Health::Healthy | Health::Unavailable))
+        };
+        wanted.role == Role::Writer
+            && targets.iter().any(|(t, _)| takes_over(t))
+            && matches!((wanted.proof)(old), Proof::Standby | Proof::Dead)
+    };
     let mut held = None;
     let mut leaving = Vec::new();
     let mut kept = false;
@@ -142,7 +156,9 @@ pub fn diff(wanted: &Wanted<'_>, listed: &[TargetHealth], memory: &mut EndpointM
         }
         diff.stale += 1;
         let ended = (wanted.gone)(owned);
-        let grounds = ended.or_else(|| replaced(there.health).then_some(Grounds::Replaced));
+        let grounds = ended
+            .or_else(|| replaced(there.health).then_some(Grounds::Replaced))
+            .or_else(|| superseded(owned.target).then_some(Grounds::Superseded));
         match grounds {
             Some(grounds) if wanted.may_remove => {
                 leaving.push((owned.target, grounds));

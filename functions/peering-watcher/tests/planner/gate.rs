@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::reason::Reason;
 use peering_watcher::action::{Action, Grounds};
 use peering_watcher::check::check;
-use peering_watcher::observed::{Observed, Seen};
+use peering_watcher::observed::{Observed, Probe, Seen, Trouble};
 use peering_watcher::plan::Plan;
 use peering_watcher::plan::routes::{FleetRoutes, OtherClusters};
 use peering_watcher::state::{EndpointMemory, OwnedTarget, PeeringMemory, Phase, RouteMemory, WatcherState};
 use ports::{Health, PeeringState, RouteTable, Target, TargetHealth};
+use reach::gateway::{Probed, ServerFacts};
 
 use crate::world::{GROUP, NEW, OLD, SECOND_GROUP, peering, route, target, to};
 
@@ -344,4 +346,49 @@ fn one_forged_action_stops_no_other() {
     assert_eq!(violations.len(), 1);
     assert_eq!(violations[0].action, forged);
     assert!(!violations[0].why.is_empty());
+}
+
+fn server(in_recovery: bool) -> Probe {
+    let server = ServerFacts {
+        version: 150_018,
+        in_recovery,
+        wal_level: "logical".to_owned(),
+        max_replication_slots: 10,
+        max_slot_wal_keep_size_mb: 1024,
+        databases: 1,
+    };
+    Probe::Found(Probed { tls: true, server: Some(server) })
+}
+
+fn superseded(old: Option<Probe>, new: Option<Probe>, health: Health) -> Forged {
+    deregister(OLD, Grounds::Superseded).with(|f| {
+        f.observed.targets.insert(GROUP.to_owned(), listed(&[(OLD, Health::Healthy), (NEW, health)]));
+        let probes = [(OLD, old), (NEW, new)].into_iter().filter_map(|(of, probe)| Some((target(of), probe?)));
+        f.observed.probes = probes.collect();
+    })
+}
+
+#[test]
+fn w8_a_removal_by_proof_needs_a_proven_writer_that_is_registered() {
+    let refused = Trouble { reason: Reason::ConnectionRefused, message: String::new() };
+    superseded(Some(server(true)), Some(server(false)), Health::Initial).passes();
+    superseded(Some(Probe::Nothing(refused)), Some(server(false)), Health::Healthy).passes();
+    for new in [None, Some(server(true)), Some(Probe::Found(Probed { tls: true, server: None }))] {
+        superseded(Some(server(true)), new, Health::Healthy).is_stopped_by(&["W8"]);
+    }
+    for health in [Health::Draining, Health::Unhealthy, Health::Unused] {
+        superseded(Some(server(true)), Some(server(false)), health).is_stopped_by(&["W8"]);
+    }
+}
+
+#[test]
+fn w8_a_removal_by_proof_needs_an_old_one_that_is_a_standby_or_dead() {
+    let silent = Trouble { reason: Reason::ProbeTimedOut, message: String::new() };
+    for old in [None, Some(server(false)), Some(Probe::Nothing(silent))] {
+        superseded(old, Some(server(false)), Health::Healthy).is_stopped_by(&["W8"]);
+    }
+    // The one that goes proves nothing for itself.
+    deregister(OLD, Grounds::Superseded)
+        .with(|f| f.observed.probes = BTreeMap::from([(target(OLD), server(false))]))
+        .is_stopped_by(&["W8"]);
 }

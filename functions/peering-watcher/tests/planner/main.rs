@@ -12,6 +12,7 @@ mod names;
 mod ownership;
 mod peered_anew;
 mod peerings;
+mod probes;
 mod retirement;
 mod routes;
 mod stories;

@@ -219,19 +219,6 @@ fn a_pin_is_not_counted_as_flapping() {
 }
 
 #[test]
-fn a_gateway_that_cannot_be_asked_yet_keeps_targets_and_says_so() {
-    let mut world = World::new().settled();
-    world.put(|primary| primary["gateway_function"] = json!("acme-transit"));
-    world.name_answers(&["10.9.0.6"]);
-    for _ in 0..3 {
-        assert_eq!(world.pass_after(60), NOTHING);
-    }
-    assert_eq!(world.says(NameResolves), "unknown GatewayUnsupported");
-    assert_eq!(world.ends(), "blocked GatewayUnsupported");
-    assert_eq!(world.targets(GROUP), [format!("{OLD} Healthy")]);
-}
-
-#[test]
 fn messages_stay_the_same_from_pass_to_pass() {
     let mut says: Vec<NameAnswer> = failures().into_iter().map(|(failure, ..)| failure).collect();
     says.extend([answer(&["203.0.113.5"], 5), answer(&["10.9.0.5", "10.9.0.6"], 5)]);

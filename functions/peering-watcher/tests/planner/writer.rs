@@ -235,10 +235,38 @@ fn watcher_case_hostname_changed_by_the_customer() {
     let mut world = World::new().settled();
     world.dns.insert("other.example.internal".to_owned(), answer(&["10.9.0.6"], 5));
     world.put(|primary| primary["endpoints"][0]["host"] = json!("other.example.internal"));
-    assert_eq!(world.pass_after(10), NOTHING);
-    assert_eq!(world.pass_after(10), [register(NEW)]);
+    assert_eq!(world.pass_after(10), [register(NEW)], "a new name has no older answer that could be repeated");
+    assert_eq!(world.pass_after(10), NOTHING, "the old one serves until the new one does");
     world.heal();
     assert_eq!(world.pass_after(10), [deregister(OLD)]);
+}
+
+#[test]
+fn watcher_case_hostname_changed_by_the_customer_to_one_that_fails_changes_nothing() {
+    let mut world = World::new().settled();
+    world.put(|primary| primary["endpoints"][0]["host"] = json!("other.example.internal"));
+    for _ in 0..5 {
+        assert_eq!(world.pass_after(60), NOTHING);
+    }
+    assert_eq!(world.targets(GROUP), [format!("{OLD} Healthy")]);
+    assert_eq!(world.says(Registered), "false OldTargetServing");
+    world.dns.insert("other.example.internal".to_owned(), answer(&["10.9.0.6"], 5));
+    assert_eq!(world.pass_after(10), [register(NEW)]);
+}
+
+#[test]
+fn watcher_case_hostname_and_port_changed_by_the_customer_never_mix() {
+    let mut world = World::new().settled();
+    world.dns.insert("other.example.internal".to_owned(), answer(&["10.9.0.6"], 5));
+    world.put(|primary| {
+        primary["endpoints"][0]["host"] = json!("other.example.internal");
+        primary["endpoints"][0]["port"] = json!(6432);
+    });
+    assert_eq!(world.pass_after(10), [register("10.9.0.6:6432")], "the old address never gets the new port");
+    world.heal();
+    assert_eq!(world.pass_after(10), [deregister(OLD)]);
+    world.drain();
+    world.settle();
 }
 
 #[test]

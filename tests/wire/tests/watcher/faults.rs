@@ -210,3 +210,31 @@ fn watcher_case_a_notice_that_was_not_sent_is_sent_later_and_once() {
     let deleted = format!("{ACME} PeeringAccepted false Deleted");
     assert_eq!(scene.notices().iter().filter(|n| **n == deleted).count(), 1, "{:?}", scene.notices());
 }
+
+#[test]
+fn watcher_case_what_is_refused_stays_in_the_conditions_and_is_one_entry_of_the_audit_trail() {
+    for (call, condition, reason) in [
+        ("elasticloadbalancing:RegisterTargets", "Registered", "RegistrationFailed"),
+        ("ec2:CreateRoute", "RouteReady", "RouteFailed"),
+    ] {
+        let mut scene = Scene::with_peering("active");
+        scene.put(&scene.spec(ACME));
+        scene.stack.fault(&Fault::code(call, "AccessDenied").always()).unwrap();
+        scene.look(ACME);
+        scene.cold_start();
+        for _ in 0..3 {
+            let found = scene.look(ACME);
+            assert_eq!(found["outcome"], "blocked", "{found:#}");
+            assert_eq!(found["conditions"][condition]["reason"], reason, "{found:#}");
+            assert!(found["conditions"][condition]["message"].to_string().contains("AccessDenied"), "{found:#}");
+        }
+        let status = scene.ask_registry(&json!({"status": ACME}));
+        let refused = |entry: &&serde_json::Value| entry.to_string().contains("AccessDenied");
+        let trail = status["audit"].as_array().unwrap();
+        assert_eq!(trail.iter().filter(refused).count(), 1, "{trail:#?}");
+        scene.stack.clear_faults().unwrap();
+        scene.settle(ACME);
+        let found = scene.look(ACME);
+        assert_eq!(found["conditions"][condition]["status"], "true", "{found:#}");
+    }
+}

@@ -17,9 +17,13 @@ impl<P: Ports> Job<'_, P> {
             return Ok(());
         }
         let ports = &self.watcher.ports;
-        let state = self.known_state();
+        let known = self.known_state();
+        let mut state = known.clone();
+        for refusal in progress.refused.drain(..) {
+            refusal.enter(&mut state);
+        }
         let releasable = ledger::releasable(self.record, &state);
-        if state.unsent.is_empty() && progress.audit.is_empty() && releasable.is_empty() {
+        if state.unsent.is_empty() && progress.audit.is_empty() && releasable.is_empty() && state == known {
             return Ok(());
         }
         if progress.lease.is_none() && self.take_lock(progress).await? {

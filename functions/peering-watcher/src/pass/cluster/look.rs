@@ -11,22 +11,16 @@ use crate::budget::Urgency;
 use crate::observe;
 use crate::observed::Observed;
 use crate::plan::Plan;
-use crate::plan::peerings::{Allows, judge};
+use crate::plan::peerings::usable;
 use crate::state::{EndpointMemory, WatcherState};
 
 /// What a settled cluster's route tables are called in the memory of looks.
 const ROUTES: &str = "routes";
 
 impl<P: Ports> Job<'_, P> {
-    /// Names are asked only where an answer may be registered, and never where a gateway should ask.
-    pub(super) fn may_ask_names(&self, primary: &Primary, observed: &Observed) -> bool {
-        primary.gateway_function.is_none() && self.may_register(primary, observed)
-    }
-
+    /// Whether an answer may be registered now: names are not asked before that.
     pub(super) fn may_register(&self, primary: &Primary, observed: &Observed) -> bool {
-        let now = self.watcher.ports.clock().now();
-        let allows = |p| matches!(judge(p, observed, None, now).allows, Allows::Registration(_));
-        primary.peerings.iter().any(allows)
+        !usable(primary, observed, self.watcher.ports.clock().now()).is_empty()
     }
 
     /// Reads what the draft needs, and what is due its turn, within the budget.

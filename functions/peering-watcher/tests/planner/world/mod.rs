@@ -13,7 +13,7 @@ use domain::condition::ConditionKind;
 use domain::reason::Reason;
 use jiff::Timestamp;
 use peering_watcher::action::Action;
-use peering_watcher::observed::Seen;
+use peering_watcher::observed::{Probe, Seen, Trouble};
 use peering_watcher::plan::Plan;
 use peering_watcher::plan::ending::{Ended, ending};
 use peering_watcher::plan::routes::FleetRoutes;
@@ -61,6 +61,12 @@ pub(crate) struct World {
     pub(crate) tables: BTreeMap<String, Seen<RouteTable>>,
     pub(crate) groups: BTreeMap<String, Group>,
     pub(crate) dns: BTreeMap<String, NameAnswer>,
+    /// What a gateway's probe finds at an address; it times out where nothing is said.
+    pub(crate) servers: BTreeMap<Target, Probe>,
+    /// Why the gateway cannot be asked, if it cannot.
+    pub(crate) no_gateway: Option<Trouble>,
+    /// What was probed in the last pass.
+    pub(crate) probed: Vec<String>,
     pub(crate) others: FleetRoutes,
     pub(crate) held: Option<Reason>,
     pub(crate) brake_holds: bool,
@@ -154,6 +160,9 @@ impl World {
             tables: ["rtb-1", "rtb-2"].into_iter().map(|id| (id.to_owned(), table(id))).collect(),
             groups: [GROUP, SECOND_GROUP].into_iter().map(|arn| (arn.to_owned(), empty_group(arn))).collect(),
             dns: BTreeMap::from([(HOST.to_owned(), answer(&["10.9.0.5"], TTL))]),
+            servers: BTreeMap::new(),
+            no_gateway: None,
+            probed: Vec::new(),
             others: FleetRoutes::default(),
             held: None,
             brake_holds: false,

@@ -1,11 +1,14 @@
 //! Passes over the world, as the function makes them.
 
+use domain::reason::Reason;
 use domain::spec::{ClusterSpec, validate};
 use jiff::SignedDuration;
 use peering_watcher::action::Action;
 use peering_watcher::check::check;
-use peering_watcher::observed::{Observed, Seen};
+use peering_watcher::observed::{Heard, Observed, Probe, Seen, Trouble};
 use peering_watcher::plan::desired::Times;
+use peering_watcher::plan::peerings::usable;
+use peering_watcher::plan::proof;
 use peering_watcher::plan::routes::OtherClusters;
 use peering_watcher::plan::{Plan, View, plan};
 use ports::{Health, NameAnswer, Peering, PeeringState, Route, RouteState, TargetHealth};
@@ -33,6 +36,7 @@ impl World {
         let spec = self.read_spec();
         let mut times = Times { asked: self.now, now: self.now };
         let mut observed = self.observe_peerings_and_names(&spec);
+        self.probe(&spec, everywhere, &mut observed);
         for round in 0..4 {
             times.now = times.now.checked_add(SignedDuration::from_millis(200)).unwrap();
             let draft = self.planned(&spec, &observed, times);
@@ -81,17 +85,44 @@ impl World {
             observed.peerings.insert(id.to_owned(), self.peerings.get(id).cloned().unwrap_or(Seen::Absent));
         }
         let active = |p: &Seen<Peering>| p.known().is_some_and(|p| p.state == PeeringState::Active);
-        if primary.gateway_function.is_none() && observed.peerings.values().any(active) {
+        if observed.peerings.values().any(active) {
             for endpoint in &primary.endpoints {
+                let arn = endpoint.target_group_arn.as_str().to_owned();
+                if let Some(trouble) = self.no_gateway.as_ref().filter(|_| primary.gateway_function.is_some()) {
+                    observed.names.insert(arn, Heard::NoGateway(trouble.clone()));
+                    continue;
+                }
                 let host = endpoint.host.as_str();
                 let said = match endpoint.host.literal() {
                     Some(address) => NameAnswer::Addresses { addresses: vec![address], ttl: std::time::Duration::ZERO },
                     None => self.dns.get(host).cloned().unwrap_or(NameAnswer::NxDomain),
                 };
-                observed.names.insert(endpoint.target_group_arn.as_str().to_owned(), said);
+                observed.names.insert(arn, Heard::Answer(said));
             }
         }
         observed
+    }
+
+    /// The probes that the function would make.
+    fn probe(&mut self, spec: &ClusterSpec, due: bool, observed: &mut Observed) {
+        self.probed = Vec::new();
+        let Some(primary) = spec.primary.as_ref().filter(|p| !self.deleted && p.gateway_function.is_some()) else {
+            return;
+        };
+        let usable = usable(primary, observed, self.now);
+        let memories = &self.state.endpoints;
+        let wanted = primary.endpoints.iter().flat_map(|e| {
+            proof::wanted(e, memories.get(e.target_group_arn.as_str()), observed, &usable, due, self.now)
+        });
+        for target in wanted.collect::<Vec<_>>() {
+            let silent = || Trouble { reason: Reason::ProbeTimedOut, message: "no answer".to_owned() };
+            let found = match &self.no_gateway {
+                Some(trouble) => Probe::Nothing(trouble.clone()),
+                None => self.servers.get(&target).cloned().unwrap_or_else(|| Probe::Nothing(silent())),
+            };
+            observed.probes.insert(target, found);
+            self.probed.push(target.to_string());
+        }
     }
 
     fn look(&self, draft: &Plan, everywhere: bool, observed: &mut Observed) {
