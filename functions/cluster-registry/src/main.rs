@@ -32,7 +32,7 @@ impl Ports for Aws {
 }
 
 fn main() -> ExitCode {
-    runtime::shell::run(cluster_registry::FUNCTION, |config| async move {
+    runtime::shell::run(cluster_registry::FUNCTION, |config: runtime::config::Config| async move {
         let configuration = Configuration::load(&CallLog::default()).await;
         Registry(Aws {
             table: Table::new(&configuration, config.table),

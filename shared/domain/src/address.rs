@@ -138,25 +138,8 @@ pub fn admit(address: IpAddr, bounds: &Bounds<'_>) -> Result<AdmittedAddress, Re
         IpAddr::V4(address) => address,
         IpAddr::V6(_) => return Err(Refusal::Ipv6 { address }),
     };
+    of_admissible_kind(address)?;
     let inside = |blocks: &[Ipv4Net]| blocks.iter().find(|block| block.contains(&address)).copied();
-    if THIS_NETWORK.contains(&address) {
-        return Err(Refusal::ThisNetwork { address });
-    }
-    if address.is_loopback() {
-        return Err(Refusal::Loopback { address });
-    }
-    if address.is_link_local() {
-        return Err(Refusal::LinkLocal { address });
-    }
-    if address.is_multicast() {
-        return Err(Refusal::Multicast { address });
-    }
-    if RESERVED.contains(&address) {
-        return Err(Refusal::Reserved { address });
-    }
-    if inside(&TARGET_RANGES).is_none() {
-        return Err(Refusal::Public { address });
-    }
     if bounds.peer_blocks.is_empty() {
         return Err(Refusal::BlocksUnknown { address, whose: "the peer's" });
     }
@@ -173,6 +156,33 @@ pub fn admit(address: IpAddr, bounds: &Bounds<'_>) -> Result<AdmittedAddress, Re
         return Err(Refusal::OutsideAllowed { address });
     }
     Ok(AdmittedAddress(address))
+}
+
+/// Whether an address is of a kind that a target can have, whatever is known of VPCs. For who knows nothing of them, a gateway
+/// for example: it must still not be made to speak to its own host, or to the metadata service.
+///
+/// # Errors
+/// The first [`Refusal`] by the kind of address.
+pub fn of_admissible_kind(address: Ipv4Addr) -> Result<(), Refusal> {
+    if THIS_NETWORK.contains(&address) {
+        return Err(Refusal::ThisNetwork { address });
+    }
+    if address.is_loopback() {
+        return Err(Refusal::Loopback { address });
+    }
+    if address.is_link_local() {
+        return Err(Refusal::LinkLocal { address });
+    }
+    if address.is_multicast() {
+        return Err(Refusal::Multicast { address });
+    }
+    if RESERVED.contains(&address) {
+        return Err(Refusal::Reserved { address });
+    }
+    if !TARGET_RANGES.iter().any(|range| range.contains(&address)) {
+        return Err(Refusal::Public { address });
+    }
+    Ok(())
 }
 
 /// Parts the peer's blocks into those that may be routed to, because an allowed block holds them whole, and the others.

@@ -1,11 +1,20 @@
 //! What a `vpc-gateway` is asked, and what it answers. It is deployed apart from those who ask it, so each side takes what
 //! one version older or newer says: unknown fields are passed over, and a missing optional one means "not known".
 
+mod answering;
+mod error_code;
+mod reading;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ports::{NameAnswer, Secret};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use answering::{Admits, Answered, Gateway};
+pub use error_code::ErrorCode;
 
 /// The version of requests and answers that this code writes.
 pub const VERSION: u32 = 1;
@@ -21,6 +30,26 @@ pub enum Verb {
     Resolve,
     /// Asks PostgreSQL servers what they are.
     Probe,
+}
+
+impl Verb {
+    /// Every verb.
+    pub const ALL: [Self; 2] = [Self::Resolve, Self::Probe];
+
+    /// As requests and `PILOTHOUSE_VERBS` have it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Probe => "probe",
+        }
+    }
+
+    /// The verb of that word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verb| verb.word() == word)
+    }
 }
 
 /// One request: a verb and its items.
@@ -41,6 +70,32 @@ pub struct Answer<T> {
     pub v: u32,
     /// In the order of the request.
     pub items: Vec<AnswerItem<T>>,
+}
+
+/// The answer to what could not be carried out at all: `{"v": 1, "error": {"code": "VerbNotAllowed", "message": "..."}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// [`VERSION`] of the gateway.
+    pub v: u32,
+    /// Why.
+    pub error: ItemError,
+}
+
+impl<T: DeserializeOwned> Answer<T> {
+    /// Reads what a gateway answered.
+    ///
+    /// # Errors
+    /// The gateway's own, where it refused the request as a whole; `BadAnswer` where this is neither an answer nor a
+    /// refusal.
+    pub fn read(answer: Value) -> Result<Self, ItemError> {
+        if let Ok(refusal) = Refusal::deserialize(&answer) {
+            return Err(refusal.error);
+        }
+        serde_json::from_value(answer).map_err(|error| ItemError {
+            code: ErrorCode::BadAnswer.code().to_owned(),
+            message: format!("the gateway's answer cannot be read: {error}"),
+        })
+    }
 }
 
 /// What came of one item: `ok` or `error`.

@@ -4,5 +4,6 @@
 
 pub mod gateway;
 mod names;
+pub mod postgres;
 
 pub use names::Resolver;

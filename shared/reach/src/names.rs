@@ -11,6 +11,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 use ports::{NameAnswer, Names};
+use tokio::sync::Semaphore;
 use tracing::debug;
 
 /// How long one server has for one query. Past it the next server is asked.
@@ -19,14 +20,21 @@ const ATTEMPT: Duration = Duration::from_millis(1500);
 /// How often each server is asked.
 const ATTEMPTS: usize = 2;
 
+/// How many names are looked up at once. hickory repeats a query that is not answered from another socket, so that one
+/// look-up has up to three, and a Lambda function may have 1,024 files open (`gettingstarted-limits`), of which AWS's
+/// calls need some too.
+const AT_ONCE: usize = 250;
+
 /// Looks names up at a list of DNS servers, in their order: over UDP, and over TCP when an answer was cut short. A host
 /// is taken as an absolute name; search domains and the hosts file play no part, and nothing is cached.
 ///
 /// An answer about the name (addresses, no such name, no address) ends the search. A server that fails, refuses or says
-/// nothing is passed over for the next one; each is asked twice, but for one that refused.
+/// nothing is passed over for the next one; each is asked twice, but for one that refused or was
+/// silent.
 #[derive(Debug)]
 pub struct Resolver {
     servers: Result<Vec<Server>, String>,
+    turns: Semaphore,
 }
 
 /// One DNS server. Each has a hickory resolver of its own: a resolver over several servers ends the search at the first
@@ -61,7 +69,7 @@ impl Resolver {
         if let Err(reason) = &servers {
             debug!(reason, "names cannot be resolved");
         }
-        Self { servers }
+        Self { servers, turns: Semaphore::new(AT_ONCE) }
     }
 
     /// Asks until a server says something about the name. `found` always holds the most telling of what was heard, so
@@ -87,8 +95,9 @@ impl Resolver {
                         *found = Some(answer);
                         return;
                     }
-                    NameAnswer::Refused => {}
-                    NameAnswer::ServFail | NameAnswer::TimedOut | NameAnswer::Failed(_) => {
+                    // A query that nobody answers was repeated by hickory itself, within its time.
+                    NameAnswer::Refused | NameAnswer::TimedOut => {}
+                    NameAnswer::ServFail | NameAnswer::Failed(_) => {
                         again.push(server);
                     }
                 }
@@ -114,6 +123,8 @@ impl Names for Resolver {
             Ok(name) => name,
             Err(reason) => return NameAnswer::Failed(reason),
         };
+        // Outside the limit: a name that nobody was asked for yet has not failed. It is never closed.
+        let _turn = self.turns.acquire().await;
         let mut found = None;
         // Whether the search ended by itself or ran out of time, `found` holds what was heard until then.
         let in_time = tokio::time::timeout(limit, self.ask_all(servers, &name, &mut found)).await.is_ok();

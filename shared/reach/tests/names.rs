@@ -48,7 +48,7 @@ async fn addresses_are_sorted_and_asked_for_once() {
 }
 
 #[tokio::test]
-async fn nothing_is_kept_from_one_call_to_the_next() {
+async fn watcher_case_a_warm_container_keeps_no_address() {
     let server = DnsServer::start().unwrap();
     let resolver = resolver(&[&server]);
     assert_eq!(resolver.resolve(HOST, LIMIT).await, NameAnswer::NxDomain);
@@ -154,7 +154,7 @@ async fn of_several_failures_the_most_telling_one_is_given() {
 }
 
 #[tokio::test]
-async fn silence_times_out_within_the_limit_and_with_two_attempts() {
+async fn silence_times_out_within_the_limit_and_is_asked_once_by_us() {
     let server = DnsServer::start().unwrap();
     server.set(HOST, Zone::Silent);
     let resolver = resolver(&[&server]);
@@ -166,8 +166,8 @@ async fn silence_times_out_within_the_limit_and_with_two_attempts() {
     let start = Instant::now();
     assert_eq!(resolver.resolve(HOST, LIMIT).await, NameAnswer::TimedOut);
     let took = start.elapsed();
-    assert!(took >= Duration::from_millis(2900), "{took:?}");
-    assert!(took < Duration::from_millis(4000), "{took:?}");
+    assert!(took >= Duration::from_millis(1400), "{took:?}");
+    assert!(took < Duration::from_millis(2500), "{took:?}");
 }
 
 #[tokio::test]
@@ -185,4 +185,32 @@ async fn the_system_s_servers_are_read_without_asking_them() {
     // Whatever this machine is configured with: building must not fail, and an address needs no server.
     let answer = Resolver::new(None).resolve("10.9.0.5", LIMIT).await;
     assert_eq!(answer, found(&["10.9.0.5"], 0));
+}
+
+/// This process's open sockets.
+fn sockets() -> usize {
+    let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let opened = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+    opened.filter(|to| to.to_string_lossy().starts_with("socket:")).count()
+}
+
+#[tokio::test]
+async fn a_fleets_names_do_not_use_up_the_files_that_a_function_may_open() {
+    let server = DnsServer::start().unwrap();
+    let resolver = std::sync::Arc::new(resolver(&[&server]));
+    let mut asked = tokio::task::JoinSet::new();
+    for n in 0..400 {
+        let (resolver, host) = (std::sync::Arc::clone(&resolver), format!("db{n}.example.internal"));
+        server.set(&host, if n < 300 { Zone::Silent } else { Zone::addresses(&["10.9.0.5"], 30) });
+        asked.spawn(async move { resolver.resolve(&host, LIMIT).await });
+    }
+    let mut most = 0;
+    for _ in 0..20 {
+        tokio::time::timeout(Duration::from_millis(100), std::future::pending::<()>()).await.unwrap_err();
+        most = most.max(sockets());
+    }
+    assert!((250..850).contains(&most), "{most} sockets");
+    let answers = asked.join_all().await;
+    let answered = answers.iter().filter(|answer| **answer == found(&["10.9.0.5"], 30)).count();
+    assert_eq!((answers.len(), answered), (400, 100), "who waited for a turn lost none of the time to ask in");
 }

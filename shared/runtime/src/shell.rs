@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 
-use crate::config::Config;
+use crate::config::{self, Settings};
 use crate::telemetry;
 
 /// What is known of an invocation beside its payload.
@@ -35,15 +35,16 @@ pub trait Handler {
     fn handle(&self, payload: Value, invocation: Invocation) -> impl Future<Output = Result<Value, Failure>> + Send;
 }
 
-/// Runs a function until Lambda ends the process. `build` gets the environment and makes the clients; it sends nothing
+/// Runs a function until Lambda ends the process. `build` gets what it takes from the environment and makes the clients; it sends nothing
 /// yet, so that the first poll is not delayed.
-pub fn run<H, F>(function: &'static str, build: impl FnOnce(Config) -> F) -> ExitCode
+pub fn run<S, H, F>(function: &'static str, build: impl FnOnce(S) -> F) -> ExitCode
 where
+    S: Settings,
     H: Handler,
     F: Future<Output = H>,
 {
     telemetry::start(std::env::var_os("AWS_LAMBDA_LOG_LEVEL").and_then(|v| v.into_string().ok()).as_deref());
-    let config = match Config::from_environment() {
+    let config = match config::from_environment() {
         Ok(config) => config,
         Err(error) => {
             for problem in &error.problems {
