@@ -19,6 +19,8 @@ pub struct Usable {
     pub own_blocks: Vec<Ipv4Net>,
     /// Our side's VPC.
     pub own_vpc: String,
+    /// Whether the peer's public names resolve to private addresses when our VPC asks; `None`: EC2 did not tell.
+    pub peer_resolves: Option<bool>,
 }
 
 impl Usable {

@@ -13,7 +13,7 @@ use ports::CallLog;
 use reach::Resolver;
 
 fn main() -> ExitCode {
-    runtime::shell::run(FUNCTION, |config| async move {
+    runtime::shell::run(FUNCTION, |config: runtime::config::Config| async move {
         let calls = CallLog::default();
         let aws = Configuration::load(&calls).await;
         let ports = World {

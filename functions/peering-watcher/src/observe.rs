@@ -24,8 +24,8 @@ pub async fn list_peerings<P: Ports>(ports: &P) -> Listed {
     Ok(ports.peerings().list().await?.into_iter().map(|p| (p.id.clone(), p)).collect())
 }
 
-/// The spec's connections. One that the list lacks is read by its id, and so is one whose end would take something away:
-/// a list can lag behind.
+/// The spec's connections. One that the list lacks is read by its id, and so is one whose end would take something away, or
+/// whose end was read before: a list can lag behind.
 pub async fn peerings<P: Ports>(
     ports: &P,
     specs: &[PeeringSpec],
@@ -39,6 +39,7 @@ pub async fn peerings<P: Ports>(
             Err(error) => Seen::Unknown(error.to_string()),
             Ok(list) => match list.get(id) {
                 Some(peering) if peering.state.is_terminal() && holds_something(state, id) => by_id(ports, id).await,
+                Some(peering) if !peering.state.is_terminal() && had_ended(state, id) => by_id(ports, id).await,
                 Some(peering) => Seen::Known(peering.clone()),
                 None => by_id(ports, id).await,
             },
@@ -48,6 +49,11 @@ pub async fn peerings<P: Ports>(
     .await;
     if let Ok(list) = listed {
         for spec in specs {
+            // Looked for only where one is missed: over the whole fleet this would be every connection for each cluster.
+            let active = |p: &Peering| p.state == PeeringState::Active;
+            if list.get(spec.connection_id.as_str()).is_some_and(active) {
+                continue;
+            }
             if let Some(other) = replacement(spec, list, specs) {
                 observed.replacements.insert(spec.connection_id.as_str().to_owned(), other);
             }
@@ -59,6 +65,10 @@ pub async fn peerings<P: Ports>(
 fn holds_something(state: &WatcherState, connection: &str) -> bool {
     state.routes.iter().any(|r| r.leads_to(connection))
         || state.endpoints.values().any(|e| e.owned.iter().any(|o| o.connection == connection))
+}
+
+fn had_ended(state: &WatcherState, connection: &str) -> bool {
+    state.peerings.get(connection).and_then(|m| m.state).is_some_and(PeeringState::is_terminal)
 }
 
 async fn by_id<P: Ports>(ports: &P, id: &str) -> Seen<Peering> {

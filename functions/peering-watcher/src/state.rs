@@ -76,6 +76,9 @@ pub struct PeeringMemory {
     /// When EC2 first said that it does not know the id, in an unbroken row of such answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
+    /// Since when the request for it is being made, while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requesting_since: Option<Timestamp>,
 }
 
 /// A route that is ours.
@@ -92,6 +95,9 @@ pub struct RouteMemory {
     pub previous: Option<String>,
     /// Whether it was read back.
     pub confirmed: bool,
+    /// When it was last to be made or changed by us: a table that does not show it soon after may lag behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 impl RouteMemory {

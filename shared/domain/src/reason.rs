@@ -52,8 +52,14 @@ reasons! {
     "The peering" {
         Active: "The peering connection is active, and with the account and the VPC that the spec names.", "";
         InitiatingRequest: "The request for the peering is still being made.", "";
+        RequestStalled: "The request for the peering has been being made for more than five minutes.",
+            "Look at the connection in the EC2 console. If it stays: delete it, request a new one and put a spec that names it.";
         PendingAcceptance: "The peering was requested and the peer has not accepted it yet.",
             "Ask the owner of the peer's account to accept the connection before it expires, seven days after the request.";
+        AcceptanceOverdue: "The peering was requested more than a day ago and the peer has not accepted it yet.",
+            "Remind the owner of the peer's account: the request expires seven days after it was made.";
+        AcceptanceExpiring: "The request for the peering expires within a day, and the peer has not accepted it yet.",
+            "Have the owner of the peer's account accept it today, or request a new connection and put a spec that names it.";
         PendingOurAcceptance: "The peer requested the peering and our side has not accepted it yet.",
             "Check that the connection comes from the account and the VPC that you expect, then accept it (`aws ec2 accept-vpc-peering-connection`).";
         Provisioning: "The peering was accepted and is being set up.", "";
@@ -126,6 +132,8 @@ reasons! {
         Admitted: "The address is private, the peer's own, allowed by the spec and outside our VPC.", "";
         AddressPublic: "The name answers an address that a load balancer does not accept outside its VPC. It is not registered.",
             "Have the peer enable DNS resolution on its side of the peering, or name the private address.";
+        PeerDnsResolutionOff: "The name answers a public address, and DNS resolution is off on the peer's side of the peering. It is not registered.",
+            "Have the owner of the peer's account enable DNS resolution from our VPC for this connection (`modify-vpc-peering-connection-options`, `AllowDnsResolutionFromRemoteVpc`), or name the private address. Both VPCs need DNS hostnames and DNS support.";
         AddressInsideOurVpc: "The name answers an address of our own VPC. It is not registered.",
             "Find out why the peer's name leads to us: this can be an attack. Correct the peer's record.";
         AddressOutsidePeer: "The name answers an address outside the peer's VPC. It is not registered.",
@@ -214,6 +222,8 @@ reasons! {
             "This can be a split brain: find out which server is the primary, and fence the other. Pin the right one meanwhile.";
         AuthMethodRefused: "The server asked for a password in clear text or as MD5. It was not sent.",
             "Use `scram-sha-256` in pg_hba.conf for the probe's role, and set its password anew under `password_encryption = scram-sha-256`.";
+        ServerNotProven: "The server did not prove that it knows the role's password, as SCRAM wants it to. This can be an attack.",
+            "Find out which server answers on that address. Check the secret's password where it is the right one.";
         AuthenticationFailed: "The server did not accept the probe's role.",
             "Check the secret's username and password, and that pg_hba.conf has a `hostssl` line for the role, the database `postgres` and our VPC's block.";
         TooManyConnections: "The server has no connection left for the probe.",

@@ -58,6 +58,9 @@ pub struct PeeringVpc {
     pub region: Option<String>,
     /// `CidrBlock` and `CidrBlockSet` together, sorted, each once. Empty on the accepter's side until it has accepted.
     pub blocks: Vec<Ipv4Net>,
+    /// Whether this side's public names resolve to private addresses when the other VPC asks
+    /// (`AllowDnsResolutionFromRemoteVpc`). Only its own account can set it, once the connection is active. `None`: not told.
+    pub resolves_for_other: Option<bool>,
 }
 
 /// A peering connection.

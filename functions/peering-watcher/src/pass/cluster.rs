@@ -7,13 +7,13 @@ mod first;
 mod hold;
 mod look;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::condition::Conditions;
 use domain::reason::Reason;
 use domain::spec::{ClusterSpec, Deletion, Primary};
 use jiff::Timestamp;
-use ports::{Clock as _, PortError, TableError};
+use ports::{Clock as _, PortError, RouteTable, TableError};
 use runtime::brake::Verdict;
 use runtime::lock::Lease;
 use runtime::records::{Acknowledgement, AuditEntry, ClusterRecord, Control, Kept, StateRecord, Stored};
@@ -21,10 +21,12 @@ use runtime::report::{ActionReport, ClusterReport, Outcome};
 
 use self::act::Refusal;
 pub(super) use self::first::{FirstLook, ProbeWanted};
+pub(super) use self::look::ROUTES;
 use super::{Errand, Watcher, metrics, unhandled};
 use crate::Ports;
 use crate::action::Action;
 use crate::observe::Listed;
+use crate::observed::Seen;
 use crate::plan::desired::Times;
 use crate::plan::ending::{Ended, ending};
 use crate::plan::routes::{FleetRoutes, OtherClusters};
@@ -44,6 +46,8 @@ pub(super) struct Job<'a, P> {
     pub(super) acknowledged: Vec<Acknowledgement>,
     pub(super) listed: &'a Listed,
     pub(super) routes: &'a FleetRoutes,
+    /// Read at the start of the pass, for those whose turn it is.
+    pub(super) tables: &'a BTreeMap<String, Seen<RouteTable>>,
     pub(super) control: &'a Control,
     pub(super) fleet_size: usize,
     pub(super) until: Timestamp,

@@ -130,15 +130,8 @@ async fn ask<P: Ports, I: Serialize + Clone, T: DeserializeOwned>(
 }
 
 fn understood<T: DeserializeOwned>(gateway: &str, answer: Value) -> Result<Vec<AnswerItem<T>>, Trouble> {
-    if let Some(refusal) = answer.get("error") {
-        let said = serde_json::from_value::<ItemError>(refusal.clone());
-        let why =
-            said.map_or_else(|_| "for no reason that it gave".to_owned(), |e| format!("{}: {}", e.code, e.message));
-        return Err(failed(format!("{gateway} refused the request: {why}")));
-    }
-    serde_json::from_value::<Answer<T>>(answer)
-        .map(|answer| answer.items)
-        .map_err(|error| failed(format!("{gateway} answered what this version cannot read: {error}")))
+    let refused = |error: ItemError| failed(format!("{gateway}: {}: {}", error.code, error.message));
+    Answer::read(answer).map(|answer| answer.items).map_err(refused)
 }
 
 fn failed(message: String) -> Trouble {

@@ -17,16 +17,17 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either, join, join_all, select, try_join3};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
-use ports::{CallLog, Clock as _};
+use ports::{CallLog, Clock as _, PeeringState, RouteTable};
 use runtime::envelope::Look;
 use runtime::records::{ClusterRecord, Control, Fleet, Kept, StateRecord, Stored};
 use runtime::report::{ClusterReport, Outcome};
 
-use self::cluster::{FirstLook, Job};
+use self::cluster::{FirstLook, Job, ROUTES};
 pub use self::memory::Memory;
 use crate::Ports;
 use crate::budget::ElbBudget;
 use crate::observe::{self, Listed};
+use crate::observed::{Observed, Seen};
 use crate::plan::routes::FleetRoutes;
 use crate::state::{FUNCTION, WatcherState};
 
@@ -83,6 +84,7 @@ pub async fn pass<P: Ports>(watcher: &Watcher<P>, errand: &Errand<'_>) -> Result
 
     let specs: Vec<(&ClusterRecord, Stored)> = fleet.clusters.iter().map(|r| (r, r.read_spec())).collect();
     let routes = fleet_routes(&specs, &states, &listed, started);
+    let tables = tables_due(watcher, errand, &specs, &states, &listed).await;
     let mut reports = Vec::new();
     for (name, error) in &fleet.unreadable {
         if errand.look.cluster.as_ref().is_none_or(|wanted| wanted == name) {
@@ -106,6 +108,7 @@ pub async fn pass<P: Ports>(watcher: &Watcher<P>, errand: &Errand<'_>) -> Result
                 .collect(),
             listed: &listed,
             routes: &routes,
+            tables: &tables,
             control: &control,
             fleet_size: fleet.clusters.len(),
             until,
@@ -138,6 +141,37 @@ pub async fn pass<P: Ports>(watcher: &Watcher<P>, errand: &Errand<'_>) -> Result
     }
     metrics::of_the_pass(watcher, &reports, started);
     Ok(reports)
+}
+
+/// The route tables of all clusters whose turn it is, in as few calls as there can be: hundreds of clusters share a table.
+async fn tables_due<P: Ports>(
+    watcher: &Watcher<P>,
+    errand: &Errand<'_>,
+    specs: &[(&ClusterRecord, Stored)],
+    states: &BTreeMap<String, StateRecord<WatcherState>>,
+    listed: &Listed,
+) -> BTreeMap<String, Seen<RouteTable>> {
+    let now = watcher.ports.clock().now();
+    let active = |id: &str| listed.as_ref().is_ok_and(|l| l.get(id).is_some_and(|p| p.state == PeeringState::Active));
+    let mut due: BTreeSet<String> = BTreeSet::new();
+    for (record, spec) in specs {
+        let wanted = errand.look.cluster.as_ref().is_none_or(|wanted| *wanted == record.name);
+        if !wanted || !watcher.memory.is_due(&record.name, ROUTES, now) {
+            continue;
+        }
+        if let Stored::Spec(spec) = spec {
+            let primary = spec.primary.iter().filter(|_| record.tombstone.is_none());
+            let primary = primary.filter(|p| p.peerings.iter().any(|p| active(p.connection_id.as_str())));
+            due.extend(primary.flat_map(|p| &p.route_table_ids).map(|t| t.as_str().to_owned()));
+        }
+        if let Some(Kept::State(state)) = states.get(&record.name).map(|s| &s.kept) {
+            due.extend(state.routes.iter().map(|route| route.table.clone()));
+        }
+        watcher.memory.looked(&record.name, ROUTES, now);
+    }
+    let mut seen = Observed::default();
+    observe::route_tables(&watcher.ports, &due, &mut seen).await;
+    seen.route_tables
 }
 
 /// The work of clusters that share a gateway: one look through it for all of them, then each by itself.

@@ -220,7 +220,14 @@ fn listen(asked: &Asked<'_>, now: Timestamp) -> (Word, Finding, Finding) {
             let allowed = Finding::unknown(Reason::AwaitingPeering, format!("{who}: there is no address to judge"));
             (Word::Nothing, name, allowed)
         }
-        Some(NameAnswer::NxDomain) => silent(Reason::NxDomain, "does not exist"),
+        Some(NameAnswer::NxDomain) => {
+            // A private zone is not shared by peering: whoever owns it must be told which VPC asks.
+            let asks = usable.first().map_or("our VPC", |u| u.own_vpc.as_str());
+            silent(
+                Reason::NxDomain,
+                &format!("does not exist, or only in a private zone that {asks} is not associated with"),
+            )
+        }
         Some(NameAnswer::NoData) => silent(Reason::NoData, "has no address"),
         Some(NameAnswer::ServFail) => silent(Reason::ServFail, "could not be looked up: SERVFAIL"),
         Some(NameAnswer::Refused) => silent(Reason::Refused, "could not be looked up: REFUSED"),
@@ -253,7 +260,11 @@ fn judge(asked: &Asked<'_>, addresses: &[IpAddr], ttl: Duration) -> (Word, Findi
         match admit_over(address, usable) {
             Ok(one) => admitted.push(one),
             Err(why) => {
-                refusal.get_or_insert_with(|| refused(who, &why));
+                let over = usable.iter().filter(|_| !literal).find(|u| u.peer_resolves == Some(false));
+                refusal.get_or_insert_with(|| match (&why, over) {
+                    (Refusal::Public { .. }, Some(over)) => public_name(who, address, over),
+                    _ => refused(who, &why),
+                });
             }
         }
     }
@@ -293,6 +304,16 @@ fn only_writer(asked: &Asked<'_>, admitted: Vec<Admitted>, allowed: Finding, lis
         (None, _) if proofs.contains(&Proof::Standby) => (Word::Nothing, Finding::no(Reason::NoWriter, said)),
         (None, _) => (Word::Nothing, Finding::no(Reason::SeveralAddresses, said)),
     }
+}
+
+/// The peer's own VPC would be answered the private address, and so would ours, if the peer allowed it.
+fn public_name(who: &str, address: IpAddr, over: &Usable) -> Finding {
+    let message = format!(
+        "{who}: {address} is a public address, and the peer's side of {} does not resolve its public names to private \
+         addresses for us",
+        over.connection
+    );
+    Finding::no(Reason::PeerDnsResolutionOff, message)
 }
 
 fn refused(who: &str, refusal: &Refusal) -> Finding {

@@ -112,6 +112,7 @@ fn outcome_of(reason: Reason) -> Outcome {
     match reason {
         Reason::InitiatingRequest
         | Reason::PendingAcceptance
+        | Reason::AcceptanceOverdue
         | Reason::Provisioning
         | Reason::PeeringNotFoundYet
         | Reason::BlocksUnknown

@@ -73,6 +73,14 @@ pub(super) fn unintend(state: &mut WatcherState, before: &WatcherState, held: &[
     }
 }
 
+/// While everything is held, a group that could not be read shows no action to hold: what was decided for it is taken back all
+/// the same.
+pub(super) fn undecide_unread(state: &mut WatcherState, before: &WatcherState, unread: impl Fn(&str) -> bool) {
+    for (arn, memory) in state.endpoints.iter_mut().filter(|(arn, _)| unread(arn)) {
+        undecide(memory, before.endpoints.get(arn));
+    }
+}
+
 /// Takes a change of the addresses back: when the hold ends, the name is judged by what serves.
 fn undecide(memory: &mut EndpointMemory, before: Option<&EndpointMemory>) {
     let fresh = EndpointMemory::default();

@@ -110,7 +110,7 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
 
     let tables: Vec<String> =
         view.primary.map_or_else(Vec::new, |p| p.route_table_ids.iter().map(|t| t.as_str().to_owned()).collect());
-    let routes = routes::plan(&tables, &verdicts, observed, view.others, &mut state.routes);
+    let routes = routes::plan(&tables, &verdicts, observed, view.others, &mut state.routes, now);
     // A connection that could not be read for a pass comes back without any other change.
     let awaited =
         view.state.conditions.get(&ConditionKind::RouteReady).map(|c| c.reason) == Some(Reason::AwaitingPeering);
@@ -136,6 +136,7 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
     let may_remove = state.agreeing >= AGREEING_PASSES || rebuilt;
     let mut endpoint_actions = Vec::new();
     let mut looked = true;
+    let mut seen_any = view.primary.is_none();
     let mut switched_by_word = Vec::new();
     let endpoints: &[Endpoint] = view.primary.map_or(&[], |p| p.endpoints.as_slice());
     for endpoint in endpoints {
@@ -193,7 +194,8 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
         let problem = groups::problem(endpoint, &group, observed.targets_of(arn), &usable);
         match (problem, observed.targets_of(arn)) {
             (Some(problem), _) => {
-                looked = false;
+                // What is certainly wrong with this group says nothing against what was seen of the others.
+                looked &= problem.status == Status::False;
                 if problem.status == Status::False {
                     memory.healthy = None;
                 }
@@ -214,6 +216,7 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
                     handed_over: &handed_over,
                 };
                 let diff = targets::diff(&wanted, listed, memory, now);
+                seen_any = true;
                 plan.stale += diff.stale;
                 plan.used.extend(diff.taken_over.iter().map(|t| format!("{}:{t}", Reason::ForeignTarget)));
                 memory.settled = diff.settled && memory.candidate.is_none() && memory.missing.is_empty();
@@ -246,7 +249,9 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
                     let message = format!("{}: the target group was not read yet", endpoint.name);
                     memory.registered = Some(Finding::unknown(Reason::Deferred, message));
                 }
-                looked &= memory.settled;
+                // An endpoint that has nothing and wants nothing is not waited for.
+                looked &= memory.settled || idle;
+                seen_any |= memory.settled;
             }
         }
         findings.extend(memory.registered.clone().map(|f| (ConditionKind::Registered, f)));
@@ -275,10 +280,13 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
     if rebuilt && state.agreeing < AGREEING_PASSES {
         state.agreeing = AGREEING_PASSES;
         plan.used.push(Reason::RebuildingState.code().to_owned());
-    } else if looked && plan.actions.is_empty() && state.agreeing < AGREEING_PASSES {
+    } else if looked && seen_any && plan.actions.is_empty() && state.agreeing < AGREEING_PASSES {
         state.agreeing += 1;
     }
     hold::unintend(&mut state, view.state, &plan.held);
+    if view.held.is_some() {
+        hold::undecide_unread(&mut state, view.state, |arn| observed.targets_of(arn).known().is_none());
+    }
     // A switch that was held back still has its candidate, and the word that lets it through.
     let switched = |arn: &&str| state.endpoints.get(*arn).is_some_and(|m| m.candidate.is_none());
     if switched_by_word.iter().any(switched) {
@@ -328,7 +336,12 @@ fn gone(owned: &OwnedTarget, verdicts: &[Verdict]) -> Option<Grounds> {
     let admitted = |usable: &Usable| admit_over(address, std::slice::from_ref(usable)).is_ok();
     let Some(verdict) = verdicts.iter().find(|v| v.connection == owned.connection) else {
         // Peered anew, while the name may be failing: what the new connection would admit waits for its replacement.
-        let anew = |v: &Verdict| matches!(&v.allows, Allows::Registration(usable) if admitted(usable));
+        // So does what it may admit, as long as it cannot be read.
+        let anew = |v: &Verdict| match &v.allows {
+            Allows::Registration(usable) => admitted(usable),
+            Allows::Nothing => v.is_open(),
+            Allows::Refused | Allows::Ended | Allows::NotFound => false,
+        };
         return (!verdicts.iter().any(anew)).then_some(Grounds::NotInSpec);
     };
     match &verdict.allows {

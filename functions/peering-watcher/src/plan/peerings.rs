@@ -14,6 +14,12 @@ use crate::state::PeeringMemory;
 /// be seen everywhere, and one empty answer proves nothing (invariant W9).
 pub const NOT_FOUND_COUNTS_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
+/// A request that is still being made after this long is stuck: it takes seconds.
+const REQUEST_TAKES: SignedDuration = SignedDuration::from_mins(5);
+/// The accepter has seven days (vpc-peering-basics). It is told once more when one of them has passed, and when one is left.
+const LEFT_AFTER_A_DAY: SignedDuration = SignedDuration::from_hours(6 * 24);
+const LAST_DAY: SignedDuration = SignedDuration::from_hours(24);
+
 /// What a connection allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Allows {
@@ -44,12 +50,22 @@ pub struct Verdict {
     pub memory: Option<PeeringMemory>,
 }
 
+impl Verdict {
+    /// Whether the connection may be active, for all that this pass could tell.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let open =
+            [Reason::PeeringUnreadable, Reason::PeeringUnrecognized, Reason::PeeringNotFoundYet, Reason::BlocksUnknown];
+        self.allows == Allows::Nothing && open.contains(&self.finding.reason)
+    }
+}
+
 /// Judges one connection of the spec.
 #[must_use]
 pub fn judge(spec: &PeeringSpec, observed: &Observed, before: Option<&PeeringMemory>, now: Timestamp) -> Verdict {
     let id = spec.connection_id.as_str();
     let (allows, finding, memory) = match observed.peerings.get(id).unwrap_or(&Seen::NotAsked) {
-        Seen::Known(peering) => known(spec, peering, observed.replacements.get(id), before),
+        Seen::Known(peering) => known(spec, peering, observed.replacements.get(id), before, now),
         Seen::Absent => absent(id, before, now),
         Seen::Unknown(error) => {
             let finding = Finding::unknown(Reason::PeeringUnreadable, format!("{id} could not be read: {error}"));
@@ -82,6 +98,7 @@ fn absent(id: &str, before: Option<&PeeringMemory>, now: Timestamp) -> Judgement
         state: None,
         peer_blocks: before.map(|m| m.peer_blocks.clone()).unwrap_or_default(),
         missing_since: Some(since),
+        requesting_since: None,
     };
     let (allows, finding) = if now.duration_since(since) >= NOT_FOUND_COUNTS_AFTER {
         (Allows::NotFound, Finding::no(Reason::PeeringNotFound, format!("EC2 does not know {id}, since {since:.0}")))
@@ -97,14 +114,17 @@ fn known(
     peering: &Peering,
     replacement: Option<&String>,
     before: Option<&PeeringMemory>,
+    now: Timestamp,
 ) -> Judgement {
     let id = &peering.id;
+    let requesting_since = (peering.state == PeeringState::InitiatingRequest)
+        .then(|| before.and_then(|m| m.requesting_since).unwrap_or(now));
     let remember = |blocks: Option<&PeeringVpc>| {
         let peer_blocks = match blocks {
             Some(vpc) => vpc.blocks.clone(),
             None => before.map(|m| m.peer_blocks.clone()).unwrap_or_default(),
         };
-        Some(PeeringMemory { state: Some(peering.state), peer_blocks, missing_since: None })
+        Some(PeeringMemory { state: Some(peering.state), peer_blocks, missing_since: None, requesting_since })
     };
     if peering.state.is_terminal() {
         let words = if peering.message.is_empty() { String::new() } else { format!(": {}", peering.message) };
@@ -131,7 +151,9 @@ fn known(
                 spec.peer_vpc,
                 spec.peer_account
             );
-            return (Allows::Refused, Finding::no(Reason::PeeringMismatch, message), remember(None));
+            // Not active, it carries nothing, and nothing is taken away for what it may become.
+            let allows = if peering.state == PeeringState::Active { Allows::Refused } else { Allows::Nothing };
+            return (allows, Finding::no(Reason::PeeringMismatch, message), remember(None));
         }
     };
     let (peer, own, requested_by_us) = sides;
@@ -148,6 +170,7 @@ fn known(
                 allowed: spec.allowed_cidrs.clone(),
                 own_blocks: own.blocks.clone(),
                 own_vpc,
+                peer_resolves: peer.resolves_for_other,
             };
             let message = format!("{id} with {} of {} is active", spec.peer_vpc, spec.peer_account);
             (Allows::Registration(usable), Finding::yes(Reason::Active, message), remember(Some(peer)))
@@ -156,7 +179,7 @@ fn known(
             let expires = peering.expires.map(|at| format!("; the request expires at {at:.0}")).unwrap_or_default();
             let finding = if requested_by_us {
                 let message = format!("account {} has not accepted {id} yet{expires}", spec.peer_account);
-                Finding::no(Reason::PendingAcceptance, message)
+                Finding::no(reminder(peering.expires, now).unwrap_or(Reason::PendingAcceptance), message)
             } else {
                 let message =
                     format!("account {} requested {id}; our side has not accepted it yet{expires}", spec.peer_account);
@@ -168,7 +191,23 @@ fn known(
             let message = format!("{id} is in a state that this version does not know");
             (Allows::Nothing, Finding::unknown(Reason::PeeringUnrecognized, message), remember(None))
         }
+        PeeringState::InitiatingRequest
+            if requesting_since.is_some_and(|since| now.duration_since(since) >= REQUEST_TAKES) =>
+        {
+            let message = format!("{id} is being requested for more than five minutes");
+            (Allows::Nothing, Finding::no(Reason::RequestStalled, message), remember(None))
+        }
         other => (Allows::Nothing, Finding::no(reason_of(other), format!("{id} is {}", word(other))), remember(None)),
+    }
+}
+
+/// Whether it is time to say again that a request waits. The reason changes, and with it goes a notice.
+fn reminder(expires: Option<Timestamp>, now: Timestamp) -> Option<Reason> {
+    let left = expires?.duration_since(now);
+    match left {
+        _ if left <= LAST_DAY => Some(Reason::AcceptanceExpiring),
+        _ if left <= LEFT_AFTER_A_DAY => Some(Reason::AcceptanceOverdue),
+        _ => None,
     }
 }
 

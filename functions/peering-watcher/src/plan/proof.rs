@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use domain::condition::{ConditionKind, Finding};
+use domain::condition::{ConditionKind, Finding, Status};
 use domain::reason::Reason;
 use domain::spec::{Endpoint, Primary, Role};
 use jiff::Timestamp;
 use ports::{NameAnswer, Target};
-use reach::gateway::{ItemError, ServerFacts};
+use reach::gateway::{ErrorCode, ItemError, ServerFacts};
 
 use crate::admission::{Usable, admit_over};
 use crate::observed::{Heard, Observed, Probe, Trouble};
@@ -44,20 +44,24 @@ pub fn of(observed: &Observed, target: Target) -> Proof {
 /// A gateway's error, in our own reasons.
 #[must_use]
 pub fn trouble(error: ItemError) -> Trouble {
-    let reason = match error.code.as_str() {
-        "TimedOut" => Reason::ProbeTimedOut,
-        "ConnectionRefused" => Reason::ConnectionRefused,
-        "Unreachable" => Reason::HostUnreachable,
-        "ConnectionClosed" => Reason::ConnectionClosed,
-        "NotPostgres" => Reason::NotPostgres,
-        "TlsNotOffered" => Reason::TlsNotOffered,
-        "TlsFailed" => Reason::TlsFailed,
-        "AuthMethodRefused" => Reason::AuthMethodRefused,
-        "AuthenticationFailed" => Reason::AuthenticationFailed,
-        "TooManyConnections" => Reason::TooManyConnections,
-        "StartingUp" => Reason::StartingUp,
-        "ServerError" => Reason::ServerError,
-        _ => return Trouble { reason: Reason::ProbeFailed, message: format!("{}: {}", error.code, error.message) },
+    let reason = match ErrorCode::of(&error.code) {
+        Some(ErrorCode::TimedOut) => Reason::ProbeTimedOut,
+        Some(ErrorCode::ConnectionRefused) => Reason::ConnectionRefused,
+        Some(ErrorCode::Unreachable) => Reason::HostUnreachable,
+        Some(ErrorCode::ConnectionClosed) => Reason::ConnectionClosed,
+        Some(ErrorCode::NotPostgres) => Reason::NotPostgres,
+        Some(ErrorCode::TlsNotOffered) => Reason::TlsNotOffered,
+        Some(ErrorCode::TlsFailed) => Reason::TlsFailed,
+        Some(ErrorCode::AuthMethodRefused) => Reason::AuthMethodRefused,
+        Some(ErrorCode::ServerNotProven) => Reason::ServerNotProven,
+        Some(ErrorCode::AuthenticationFailed) => Reason::AuthenticationFailed,
+        Some(ErrorCode::TooManyConnections) => Reason::TooManyConnections,
+        Some(ErrorCode::StartingUp) => Reason::StartingUp,
+        Some(ErrorCode::ServerError) => Reason::ServerError,
+        // What is left says nothing of the server: a request or an item that was not taken, or a newer gateway's code.
+        Some(_) | None => {
+            return Trouble { reason: Reason::ProbeFailed, message: format!("{}: {}", error.code, error.message) };
+        }
     };
     Trouble { reason, message: error.message }
 }
@@ -96,7 +100,9 @@ pub fn wanted(
     let moving = (!should.is_empty() && *should != good) || !owned.is_subset(&good) || memory.candidate.is_some();
     // A demoted primary's successor is looked for in every pass.
     let demoted = memory.proven.is_writer.as_ref().is_some_and(|f| f.reason == Reason::InRecovery);
-    if !(moving || demoted || due || memory.proven.reachable.is_none()) {
+    // What failed on our side never reached the customer: it is tried again at once.
+    let untold = memory.proven.reachable.as_ref().is_none_or(|f| f.status == Status::Unknown);
+    if !(moving || demoted || due || untold) {
         return BTreeSet::new();
     }
     answered.into_iter().chain(good).chain(owned).chain(pinned).filter(admitted).collect()
@@ -125,8 +131,11 @@ pub(super) fn note(
     let who = endpoint.name.as_str();
     let asks = asks_the_server(primary, endpoint);
     let mut proven = Proven::default();
-    for address in subjects {
-        let target = Target { address: *address, port: endpoint.port };
+    let here = |address: &Ipv4Addr| Target { address: *address, port: endpoint.port };
+    // Another endpoint on one of the servers can be due alone: what it finds is not all that there is to say of this one.
+    let all_told = subjects.iter().all(|address| observed.probes.contains_key(&here(address)));
+    for address in subjects.iter().filter(|_| all_told) {
+        let target = here(address);
         let Some(probe) = observed.probes.get(&target) else { continue };
         worst(&mut proven.reachable, reachable(who, target, probe));
         if asks {
@@ -171,6 +180,7 @@ fn reachable(who: &str, target: Target, probe: &Probe) -> Option<Finding> {
             | Reason::TlsFailed => Finding::no(*reason, format!("{who}: {target}: {message}")),
             // The server itself said so: it was reached.
             Reason::AuthMethodRefused
+            | Reason::ServerNotProven
             | Reason::AuthenticationFailed
             | Reason::TooManyConnections
             | Reason::StartingUp

@@ -10,13 +10,16 @@ use domain::condition::Finding;
 use domain::reason::Reason;
 use domain::spec::Primary;
 use ipnet::Ipv4Net;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ports::{Peering, Route, RouteState, RouteTable, RouteTarget};
 
 use super::peerings::{Allows, Verdict, judge};
 use crate::action::Action;
 use crate::observed::{Observed, Seen};
 use crate::state::{RouteMemory, WatcherState};
+
+/// How long after we made a route a table may be read that does not show it: reads of EC2 lag behind its writes.
+const READS_LAG: SignedDuration = SignedDuration::from_secs(30);
 
 /// A route as clusters claim it: table, block, connection.
 pub type Claimed = (String, Ipv4Net, String);
@@ -99,15 +102,25 @@ impl OtherClusters<'_> {
         self.another(self.fleet.made.get(route))
     }
 
+    /// Whether another living cluster has the route on record and asks for its block, over whatever connection. It points
+    /// the route there itself; a removal, which names the block alone, would take the new route.
+    #[must_use]
+    pub fn takes_over(&self, route: &Claimed) -> bool {
+        let (table, destination, _) = route;
+        let made = self.fleet.made.get(route);
+        let asks = self.fleet.claimed.iter().filter(|((t, d, _), _)| t == table && d == destination);
+        asks.flat_map(|(_, clusters)| clusters)
+            .any(|name| name != self.cluster && made.is_some_and(|made| made.contains(name)))
+    }
+
     fn another(&self, clusters: Option<&BTreeSet<String>>) -> bool {
         clusters.is_some_and(|c| c.iter().any(|name| name != self.cluster))
     }
 }
 
-/// Whether a connection carries something, or may again.
+/// Whether a connection may carry something again. What one carries now is claimed as what is wanted of it, block by block.
 fn may_carry(verdicts: &[Verdict], connection: &str) -> bool {
-    let carries = |allows: &Allows| matches!(allows, Allows::Registration(_) | Allows::Nothing);
-    verdicts.iter().any(|v| v.connection == connection && carries(&v.allows))
+    verdicts.iter().any(|v| v.connection == connection && v.allows == Allows::Nothing)
 }
 
 /// What is to be done about routes.
@@ -150,14 +163,15 @@ pub fn plan(
     observed: &Observed,
     others: OtherClusters<'_>,
     memory: &mut Vec<RouteMemory>,
+    now: Timestamp,
 ) -> RoutePlan {
     let wanted = wanted(tables, verdicts);
     let mut plan = RoutePlan { settled: true, ..RoutePlan::default() };
     let mut findings = Vec::new();
     for claim in &wanted {
-        findings.extend(one(claim, observed, others, memory, &mut plan));
+        findings.extend(one(claim, observed, others, memory, &mut plan, now));
     }
-    retire(&wanted, tables, verdicts, observed, others, memory, &mut plan);
+    retire(&wanted, tables, verdicts, observed, others, memory, &mut plan, now);
     memory.sort();
 
     let usable = verdicts.iter().any(|v| matches!(v.allows, Allows::Registration(_)));
@@ -210,6 +224,7 @@ fn one(
     others: OtherClusters<'_>,
     memory: &mut Vec<RouteMemory>,
     plan: &mut RoutePlan,
+    now: Timestamp,
 ) -> Option<Finding> {
     let (table_id, destination, connection) = claim;
     let table = match observed.table(table_id) {
@@ -244,6 +259,7 @@ fn one(
             connection: connection.clone(),
             previous: None,
             confirmed: false,
+            since: Some(now),
         };
         match recorded.and_then(|at| memory.get_mut(at)) {
             Some(known) => *known = record,
@@ -272,6 +288,7 @@ fn one(
                     connection: connection.clone(),
                     previous: None,
                     confirmed: true,
+                    since: None,
                 }),
                 None => {}
             }
@@ -292,6 +309,7 @@ fn one(
                 known.connection.clone_from(connection);
                 known.previous = Some(to.clone());
                 known.confirmed = false;
+                known.since = Some(now);
             }
             plan.make.push(Action::ReplaceRoute {
                 table: table_id.clone(),
@@ -339,6 +357,7 @@ fn overlap(table: &RouteTable, destination: Ipv4Net, memory: &[RouteMemory], obs
 }
 
 /// Routes on our record that nothing asks for any more.
+#[expect(clippy::too_many_arguments, reason = "all that a route's end follows from")]
 fn retire(
     wanted: &[Claimed],
     tables: &[String],
@@ -347,12 +366,15 @@ fn retire(
     others: OtherClusters<'_>,
     memory: &mut Vec<RouteMemory>,
     plan: &mut RoutePlan,
+    now: Timestamp,
 ) {
     let is_wanted = |m: &RouteMemory| wanted.iter().any(|(t, d, _)| *t == m.table && *d == m.destination);
-    // Only what is certainly not asked for: while a connection is not readable, its blocks are not known.
+    // Only what is certainly not asked for: while a connection is not readable, its blocks are not known, nor whether it
+    // takes over the route of one that the spec does not name any more.
     let may_still_be_wanted = |m: &RouteMemory| {
-        tables.contains(&m.table)
-            && verdicts.iter().any(|v| v.connection == m.connection && v.allows == Allows::Nothing)
+        let named = verdicts.iter().any(|v| v.connection == m.connection);
+        let open = |v: &Verdict| if named { v.connection == m.connection } else { v.is_open() };
+        tables.contains(&m.table) && verdicts.iter().any(|v| v.allows == Allows::Nothing && open(v))
     };
     memory.retain(|m| {
         if is_wanted(m) || may_still_be_wanted(m) {
@@ -368,9 +390,15 @@ fn retire(
         };
         let to = match table.routes.iter().find(|r| r.destination == m.destination).map(|r| &r.target) {
             Some(RouteTarget::Peering(to)) if m.leads_to(to) => to,
+            // Read back too soon after it was made: forgotten now, it would stay for good.
+            None if m.since.is_some_and(|at| now.duration_since(at) < READS_LAG) => {
+                plan.settled = false;
+                return true;
+            }
             Some(_) | None => return false,
         };
-        if others.claim(&(m.table.clone(), m.destination, to.clone())) {
+        let route = (m.table.clone(), m.destination, to.clone());
+        if others.claim(&route) || others.takes_over(&route) {
             return false;
         }
         plan.settled = false;

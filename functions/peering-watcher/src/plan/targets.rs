@@ -260,7 +260,7 @@ fn healthy_finding<'a>(
     Some(match worst.health {
         Health::Healthy => Finding::yes(Reason::Healthy, format!("{who}: {target}")),
         Health::Initial => {
-            Finding::unknown(Reason::AwaitingHealthCheck, format!("{who}: {target} was not checked yet"))
+            Finding::unknown(Reason::AwaitingHealthCheck, format!("{who}: {target} is in its first health checks"))
         }
         Health::Unhealthy => Finding::no(
             Reason::HealthCheckFailed,

@@ -128,3 +128,13 @@ fn the_order_of_an_answer_is_no_change() {
     assert_eq!(world.pass_after(10), NOTHING);
     assert_eq!(world.state, before);
 }
+
+#[test]
+fn w2_what_comes_and_what_goes_in_one_pass_come_in_this_order() {
+    let mut world = World::any(&["10.9.0.5", "10.9.8.6"]).settled();
+    world.put(|primary| primary["peerings"][0]["allowed_cidrs"] = json!(["10.9.0.0/24"]));
+    world.name_answers(&["10.9.0.5", "10.9.0.7"]);
+    let done = world.pass_after(10);
+    let targets: Vec<&String> = done.iter().filter(|what| what.contains("Target")).collect();
+    assert_eq!(targets, ["RegisterTarget 10.9.0.7:5432", "DeregisterTarget 10.9.8.6:5432"]);
+}

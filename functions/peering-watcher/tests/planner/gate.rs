@@ -45,6 +45,7 @@ impl Forged {
             connection: "pcx-1".to_owned(),
             previous: None,
             confirmed: true,
+            since: None,
         };
         let endpoint = EndpointMemory { owned: vec![owned(OLD)], ..EndpointMemory::default() };
         let before = WatcherState {
@@ -256,7 +257,7 @@ fn w9_a_connection_that_was_never_missed_before_is_not_given_up() {
         deregister(OLD, Grounds::PeeringNotFound).with(|f| {
             f.observed.peerings.insert("pcx-1".to_owned(), seen);
             let missing_since = since.map(|at| at.parse().unwrap());
-            let memory = PeeringMemory { state: None, peer_blocks: vec![], missing_since };
+            let memory = PeeringMemory { state: None, peer_blocks: vec![], missing_since, requesting_since: None };
             f.before.peerings.insert("pcx-1".to_owned(), memory);
         })
     };

@@ -7,12 +7,15 @@
 
 mod any;
 mod brakes;
+mod cases;
 mod gate;
 mod names;
 mod ownership;
 mod peered_anew;
 mod peerings;
+mod peers_bugs;
 mod probes;
+mod properties;
 mod retirement;
 mod routes;
 mod stories;

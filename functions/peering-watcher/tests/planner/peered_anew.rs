@@ -44,6 +44,23 @@ fn watcher_case_re_peering_keeps_the_target_when_both_connections_are_named() {
 }
 
 #[test]
+fn w2_re_peering_while_the_new_connection_cannot_be_read_keeps_what_serves() {
+    for trouble in [unreadable(), Seen::Absent] {
+        let mut world = World::new().settled();
+        world.peerings.insert("pcx-2".to_owned(), trouble);
+        world.put(|primary| primary["peerings"][0]["connection_id"] = json!("pcx-2"));
+        for _ in 0..2 {
+            assert_eq!(world.pass_after(10), NOTHING, "what the new connection takes over is not known yet");
+        }
+        let active = peering("pcx-2", PeeringState::Active, "vpc-peer", &["10.9.0.0/16"]);
+        world.peerings.insert("pcx-2".to_owned(), Seen::Known(active));
+        assert_eq!(world.pass_after(10), ["ReplaceRoute 10.9.0.0/16 -> pcx-2 in rtb-1 (was pcx-1)"]);
+        assert_eq!(world.targets(GROUP), [format!("{OLD} Healthy")]);
+        world.settle();
+    }
+}
+
+#[test]
 fn watcher_case_re_peering_with_the_old_connection_still_listed() {
     let mut world = World::new().settled();
     world.peering_is("pcx-1", PeeringState::Deleted);
@@ -75,7 +92,7 @@ fn w1_the_last_good_address_does_not_carry_over_to_another_connection() {
 }
 
 #[test]
-fn w1_a_new_connection_under_an_old_name_is_validated_anew() {
+fn w1_watcher_case_flap_between_two_looks_is_validated_anew() {
     let mut world = World::new().settled();
     world.peering_is("pcx-1", PeeringState::Deleted);
     world.pass_after(10);

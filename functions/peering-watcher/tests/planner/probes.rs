@@ -10,7 +10,7 @@ use ports::{Health, NameAnswer};
 use reach::gateway::{Probed, ServerFacts};
 use serde_json::json;
 
-use crate::world::{GROUP, NEW, OLD, World, answer, target};
+use crate::world::{GROUP, NEW, OLD, SECOND_GROUP, World, answer, target};
 
 const NOTHING: [&str; 0] = [];
 
@@ -271,6 +271,23 @@ fn a_gateway_that_cannot_be_asked_is_named_under_the_name_and_the_server() {
 }
 
 #[test]
+fn a_probe_that_failed_on_our_side_is_made_again_in_the_next_pass() {
+    for reason in [Reason::GatewayFailed, Reason::CredentialsUnreadable, Reason::ProbeFailed] {
+        let mut world = world().settled();
+        world.servers.insert(target(OLD), fails(reason));
+        world.turn();
+        world.servers.insert(target(OLD), writer());
+        world.pass_after(10);
+        assert_eq!(world.says(Reachable), "true Reachable", "{reason}");
+    }
+    let mut world = world().settled();
+    world.servers.insert(target(OLD), fails(Reason::AuthenticationFailed));
+    world.turn();
+    world.pass_after(10);
+    assert_eq!(world.probed, NOTHING, "a customer's log is not filled with refused logins");
+}
+
+#[test]
 fn watcher_case_probe_tells_the_customers_causes_apart() {
     for (reason, reachable, is_writer) in [
         (Reason::ProbeTimedOut, "false ProbeTimedOut", "unknown ProbeTimedOut"),
@@ -352,6 +369,24 @@ fn an_any_endpoint_says_the_worst_of_its_servers_and_asks_none_for_its_role() {
     world.servers.insert(target(NEW), Probe::Found(Probed { tls: false, server: None }));
     world.turn();
     assert_eq!(world.says(Reachable), "true Reachable");
+}
+
+#[test]
+fn w5_a_probe_for_another_endpoint_on_one_of_the_servers_says_nothing_of_the_whole() {
+    let mut world = World::any(&["10.9.0.5", "10.9.0.6"]);
+    world.spec["primary"]["gateway_function"] = json!("acme-transit");
+    let second = json!({"name": "direct", "host": "direct.example.internal", "port": 5432, "role": "any",
+        "target_group_arn": SECOND_GROUP});
+    world.spec["primary"]["endpoints"].as_array_mut().unwrap().push(second);
+    world.dns.insert("direct.example.internal".to_owned(), answer(&["10.9.0.5"], 5));
+    world.servers.insert(target(OLD), Probe::Found(Probed { tls: false, server: None }));
+    let mut world = world.settled();
+    assert_eq!(world.says(Reachable), "false ProbeTimedOut", "of 10.9.0.6");
+    world.dns.insert("direct.example.internal".to_owned(), answer(&["10.9.0.5", "10.9.0.9"], 5));
+    world.servers.insert(target("10.9.0.9:5432"), Probe::Found(Probed { tls: false, server: None }));
+    world.pass_after(10);
+    assert!(!world.probed.contains(&NEW.to_owned()), "it is the other endpoint's turn alone: {:?}", world.probed);
+    assert_eq!(world.says(Reachable), "false ProbeTimedOut");
 }
 
 #[test]

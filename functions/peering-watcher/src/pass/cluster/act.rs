@@ -43,7 +43,10 @@ impl<P: Ports> Job<'_, P> {
             return Ok(false);
         }
         if progress.lease.is_none() && self.take_lock(progress).await? {
-            // What was read before the lock may be another run's past. The next round plans from what is stored now.
+            // What was read before the lock may be another run's past. The next round looks again, and plans from what is
+            // stored now.
+            observed.targets.clear();
+            observed.route_tables.clear();
             return Ok(true);
         }
         if progress.plan.actions.iter().any(Action::takes_away) {
@@ -150,6 +153,9 @@ pub(super) struct Refusal {
     /// The target group; `None`: a route.
     group: Option<String>,
     finding: Finding,
+    /// What of the message says which call was refused and how. EC2's own words hold another encoded text each time, and
+    /// told anew they would be a write and an entry of the audit trail in every pass.
+    what: String,
 }
 
 impl Refusal {
@@ -157,13 +163,13 @@ impl Refusal {
         if error.class.settles_by_itself() {
             return None;
         }
-        let message = format!("{} {}: {error}", action.name(), action.on());
-        let finding = Finding::no(Ended::failed(error).reason, message);
+        let what = format!("{} {}: {}: {}: {}", action.name(), action.on(), error.call, error.class, error.code);
+        let finding = Finding::no(Ended::failed(error).reason, format!("{what}: {}", error.message));
         let group = match action {
             Action::RegisterTarget { arn, .. } | Action::DeregisterTarget { arn, .. } => Some(arn.clone()),
             Action::CreateRoute { .. } | Action::ReplaceRoute { .. } | Action::DeleteRoute { .. } => None,
         };
-        Some(Self { group, finding })
+        Some(Self { group, finding, what })
     }
 
     fn is_known(&self, state: &WatcherState) -> bool {
@@ -171,11 +177,14 @@ impl Refusal {
             Some(arn) => state.endpoints.get(arn).and_then(|e| e.failed.as_ref()),
             None => state.route_failed.as_ref(),
         };
-        known == Some(&self.finding)
+        known.is_some_and(|k| k.reason == self.finding.reason && k.message.starts_with(&self.what))
     }
 
     /// Keeps it in `state`.
     pub(super) fn enter(self, state: &mut WatcherState) {
+        if self.is_known(state) {
+            return;
+        }
         match &self.group {
             Some(arn) => {
                 if let Some(endpoint) = state.endpoints.get_mut(arn) {

@@ -2,7 +2,7 @@
 
 use ports::{Clock as _, PortError, Table as _};
 use runtime::lock::{self, Acquired, Lease};
-use runtime::records::{AuditEntry, ClusterRecord, Kept, StateRecord};
+use runtime::records::{AuditEntry, ClusterRecord, Kept, Pause, StateRecord};
 
 use super::{Job, Progress, Stop};
 use crate::Ports;
@@ -32,6 +32,11 @@ impl<P: Ports> Job<'_, P> {
             // Put or deleted since the pass began: the next pass works from what it says now.
             self.watcher.memory.wake();
             return Err(Stop::Locked(format!("the spec of {name} changed while it was looked at")));
+        }
+        // The brakes were read without asking for the latest, and some time ago.
+        if self.control.pause.is_none() && ports.table().get(&Pause::key()).await?.is_some() {
+            self.watcher.memory.wake();
+            return Err(Stop::Locked("the fleet was paused since this pass began".to_owned()));
         }
         let stored = StateRecord::<WatcherState>::get(ports.table(), FUNCTION, name).await?;
         let newer = stored.version != self.state.version;

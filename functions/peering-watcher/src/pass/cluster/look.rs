@@ -15,7 +15,7 @@ use crate::plan::peerings::usable;
 use crate::state::{EndpointMemory, WatcherState};
 
 /// What a settled cluster's route tables are called in the memory of looks.
-const ROUTES: &str = "routes";
+pub(in crate::pass) const ROUTES: &str = "routes";
 
 impl<P: Ports> Job<'_, P> {
     /// Whether an answer may be registered now: names are not asked before that.
@@ -52,14 +52,24 @@ impl<P: Ports> Job<'_, P> {
             memory.looked(name, arn, clock.now());
         }
         let mut tables: BTreeSet<String> = draft.look_at_tables.clone();
-        if round == 0 && memory.is_due(name, ROUTES, clock.now()) {
-            tables.extend(before.routes.iter().map(|m| m.table.clone()));
+        if round == 0 {
+            let routes = before.routes.iter().map(|m| m.table.clone());
             // Not only those with routes of ours: a route that was in the way may be gone.
             let wanted = primary.filter(|p| self.may_register(p, observed)).map(|p| &p.route_table_ids);
-            tables.extend(wanted.into_iter().flatten().map(|t| t.as_str().to_owned()));
+            let all: BTreeSet<String> =
+                routes.chain(wanted.into_iter().flatten().map(|t| t.as_str().to_owned())).collect();
+            // What was read for anybody's turn is everybody's, so that clusters with one table have their turns together.
+            if all.iter().all(|t| self.tables.contains_key(t)) {
+                tables.extend(all);
+            }
         }
         tables.retain(|t| !observed.route_tables.contains_key(t));
         if !tables.is_empty() {
+            if round == 0 {
+                let read = tables.iter().filter_map(|t| Some((t.clone(), self.tables.get(t)?.clone())));
+                observed.route_tables.extend(read);
+                tables.retain(|t| !self.tables.contains_key(t));
+            }
             observe::route_tables(ports, &tables, observed).await;
             memory.looked(name, ROUTES, clock.now());
         }

@@ -98,6 +98,7 @@ pub(crate) fn side(account: &str, vpc: &str, blocks: &[&str]) -> PeeringVpc {
         vpc: Some(vpc.to_owned()),
         region: Some("us-east-1".to_owned()),
         blocks: blocks.iter().map(|b| b.parse().unwrap()).collect(),
+        resolves_for_other: None,
     }
 }
 
