@@ -1,6 +1,6 @@
 //! VPC peering connections over EC2.
 
-use aws::classify;
+use aws::{Turns, classify};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_ec2::types::{VpcPeeringConnection, VpcPeeringConnectionStateReasonCode, VpcPeeringConnectionVpcInfo};
@@ -15,23 +15,27 @@ const PAGE: i32 = 1000;
 
 /// Reads peering connections from EC2.
 #[derive(Debug, Clone)]
-pub struct Peerings(Client);
+pub struct Peerings {
+    client: Client,
+    turns: Turns,
+}
 
 impl Peerings {
     /// Sends nothing.
     #[must_use]
     pub fn new(configuration: &aws::Configuration) -> Self {
-        Self(crate::ec2(configuration))
+        Self { client: crate::ec2(configuration), turns: configuration.turns() }
     }
 }
 
 impl ports::Peerings for Peerings {
     async fn list(&self) -> Result<Vec<Peering>, PortError> {
+        let _turn = self.turns.take().await;
         let mut peerings = Vec::new();
         let mut next = None;
         loop {
             let page = self
-                .0
+                .client
                 .describe_vpc_peering_connections()
                 .max_results(PAGE)
                 .set_next_token(next)
@@ -47,7 +51,8 @@ impl ports::Peerings for Peerings {
     }
 
     async fn get(&self, id: &str) -> Result<Option<Peering>, PortError> {
-        let answer = self.0.describe_vpc_peering_connections().vpc_peering_connection_ids(id).send().await;
+        let _turn = self.turns.take().await;
+        let answer = self.client.describe_vpc_peering_connections().vpc_peering_connection_ids(id).send().await;
         match answer.map_err(|error| classify(DESCRIBE, error)) {
             Ok(page) => Ok(page
                 .vpc_peering_connections
@@ -107,7 +112,8 @@ fn side(id: &str, info: Option<VpcPeeringConnectionVpcInfo>) -> PeeringVpc {
         });
     blocks.sort();
     blocks.dedup();
-    PeeringVpc { account: info.owner_id, vpc: info.vpc_id, region: info.region, blocks }
+    let resolves_for_other = info.peering_options.and_then(|options| options.allow_dns_resolution_from_remote_vpc);
+    PeeringVpc { account: info.owner_id, vpc: info.vpc_id, region: info.region, blocks, resolves_for_other }
 }
 
 fn timestamp(id: &str, time: DateTime) -> Option<Timestamp> {
@@ -183,7 +189,8 @@ mod tests {
                    <cidrBlock>10.0.0.0/16</cidrBlock></requesterVpcInfo>
                  <accepterVpcInfo><ownerId>444455556666</ownerId><vpcId>vpc-2</vpcId><region>eu-west-1</region>
                    <cidrBlock>10.9.0.0/16</cidrBlock><cidrBlockSet><item><cidrBlock>10.9.0.0/16</cidrBlock></item>
-                   <item><cidrBlock>10.8.0.0/16</cidrBlock></item></cidrBlockSet></accepterVpcInfo>
+                   <item><cidrBlock>10.8.0.0/16</cidrBlock></item></cidrBlockSet>
+                   <peeringOptions><allowDnsResolutionFromRemoteVpc>false</allowDnsResolutionFromRemoteVpc></peeringOptions></accepterVpcInfo>
                  <status><code>pending-acceptance</code><message>Pending Acceptance by 444455556666</message></status>
                  <expirationTime>2026-12-01T00:00:00.000Z</expirationTime></item>",
                 "",
@@ -197,7 +204,9 @@ mod tests {
             vpc: Some(vpc.to_owned()),
             region: Some(region.to_owned()),
             blocks: blocks.iter().map(|block| block.parse().unwrap()).collect(),
+            resolves_for_other: None,
         };
+        let accepter = side("444455556666", "vpc-2", "eu-west-1", &["10.8.0.0/16", "10.9.0.0/16"]);
         assert_eq!(
             found,
             Some(Peering {
@@ -205,7 +214,7 @@ mod tests {
                 state: PeeringState::PendingAcceptance,
                 message: "Pending Acceptance by 444455556666".to_owned(),
                 requester: side("111122223333", "vpc-1", "eu-central-1", &["10.0.0.0/16"]),
-                accepter: side("444455556666", "vpc-2", "eu-west-1", &["10.8.0.0/16", "10.9.0.0/16"]),
+                accepter: PeeringVpc { resolves_for_other: Some(false), ..accepter },
                 expires: Some("2026-12-01T00:00:00Z".parse().unwrap()),
             })
         );

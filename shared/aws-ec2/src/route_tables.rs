@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use aws::{classify, is_malformed_id, removed};
+use aws::{Turns, classify, is_malformed_id, removed};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types;
 use ipnet::Ipv4Net;
@@ -18,21 +18,25 @@ const CHUNK: usize = 100;
 /// `create` is not idempotent across the SDK's retry: where the first reply is lost, the retry finds the route that the
 /// call itself made and answers `Conflict`. Who calls reads the table again.
 #[derive(Debug, Clone)]
-pub struct RouteTables(Client);
+pub struct RouteTables {
+    client: Client,
+    turns: Turns,
+}
 
 impl RouteTables {
     /// Sends nothing.
     #[must_use]
     pub fn new(configuration: &aws::Configuration) -> Self {
-        Self(crate::ec2(configuration))
+        Self { client: crate::ec2(configuration), turns: configuration.turns() }
     }
 
     async fn chunk(&self, ids: &[String]) -> Result<Vec<RouteTable>, PortError> {
+        let _turn = self.turns.take().await;
         let mut tables = Vec::new();
         let mut next = None;
         loop {
             let page = self
-                .0
+                .client
                 .describe_route_tables()
                 .set_route_table_ids(Some(ids.to_vec()))
                 .set_next_token(next)
@@ -73,7 +77,8 @@ impl ports::RouteTables for RouteTables {
     }
 
     async fn create(&self, table: &str, destination: Ipv4Net, connection: &str) -> Result<(), PortError> {
-        self.0
+        let _turn = self.turns.take().await;
+        self.client
             .create_route()
             .route_table_id(table)
             .destination_cidr_block(destination.to_string())
@@ -85,7 +90,8 @@ impl ports::RouteTables for RouteTables {
     }
 
     async fn replace(&self, table: &str, destination: Ipv4Net, connection: &str) -> Result<(), PortError> {
-        self.0
+        let _turn = self.turns.take().await;
+        self.client
             .replace_route()
             .route_table_id(table)
             .destination_cidr_block(destination.to_string())
@@ -97,8 +103,9 @@ impl ports::RouteTables for RouteTables {
     }
 
     async fn delete(&self, table: &str, destination: Ipv4Net) -> Result<(), PortError> {
+        let _turn = self.turns.take().await;
         let answer = self
-            .0
+            .client
             .delete_route()
             .route_table_id(table)
             .destination_cidr_block(destination.to_string())

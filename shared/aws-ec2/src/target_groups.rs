@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use aws::{classify, is_not_registered, removed};
+use aws::{Turns, classify, is_not_registered, removed};
 use aws_sdk_elasticloadbalancingv2::Client;
 use aws_sdk_elasticloadbalancingv2::types::{
     TargetDescription, TargetGroupIpAddressTypeEnum, TargetHealthDescription, TargetHealthReasonEnum,
@@ -18,7 +18,10 @@ const OUTSIDE: &str = "all";
 
 /// Reads and changes target groups.
 #[derive(Debug, Clone)]
-pub struct TargetGroups(Client);
+pub struct TargetGroups {
+    client: Client,
+    turns: Turns,
+}
 
 impl TargetGroups {
     /// Sends nothing.
@@ -27,14 +30,15 @@ impl TargetGroups {
         let settings = aws_sdk_elasticloadbalancingv2::config::Builder::from(configuration.sdk())
             .interceptor(configuration.recorder("elasticloadbalancing"))
             .build();
-        Self(Client::from_conf(settings))
+        Self { client: Client::from_conf(settings), turns: configuration.turns() }
     }
 }
 
 impl ports::TargetGroups for TargetGroups {
     async fn describe(&self, arn: &str) -> Result<TargetGroup, PortError> {
+        let _turn = self.turns.take().await;
         let answer = self
-            .0
+            .client
             .describe_target_groups()
             .target_group_arns(arn)
             .send()
@@ -60,8 +64,9 @@ impl ports::TargetGroups for TargetGroups {
     }
 
     async fn targets(&self, arn: &str) -> Result<Vec<TargetHealth>, PortError> {
+        let _turn = self.turns.take().await;
         let answer = self
-            .0
+            .client
             .describe_target_health()
             .target_group_arn(arn)
             .send()
@@ -71,7 +76,8 @@ impl ports::TargetGroups for TargetGroups {
     }
 
     async fn register(&self, arn: &str, target: Target) -> Result<(), PortError> {
-        self.0
+        let _turn = self.turns.take().await;
+        self.client
             .register_targets()
             .target_group_arn(arn)
             .targets(description(target, Some(OUTSIDE)))
@@ -82,8 +88,9 @@ impl ports::TargetGroups for TargetGroups {
     }
 
     async fn deregister(&self, arn: &str, target: Target) -> Result<(), PortError> {
+        let _turn = self.turns.take().await;
         let answer = self
-            .0
+            .client
             .deregister_targets()
             .target_group_arn(arn)
             .targets(description(target, None))
@@ -206,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn targets_are_read_unfiltered() {
+    async fn watcher_case_unused_not_registered_is_no_target_and_nothing_is_filtered() {
         let wire = Wire::default();
         let rows = [
             row("10.9.0.5", "<Port>5432</Port>", "healthy", ""),

@@ -13,6 +13,7 @@ use ports::CallLog;
 
 use crate::calls::CallRecorder;
 use crate::connections::Connections;
+use crate::turns::Turns;
 
 /// How long a connection may take to open.
 pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -29,6 +30,7 @@ pub struct Configuration {
     sdk: SdkConfig,
     connections: Connections,
     calls: CallLog,
+    turns: Turns,
 }
 
 impl Configuration {
@@ -51,7 +53,7 @@ impl Configuration {
             tracing::error!("no AWS Region: set AWS_REGION");
             loader = loader.no_credentials();
         }
-        Self { sdk: loader.load().await, connections, calls: calls.clone() }
+        Self { sdk: loader.load().await, connections, calls: calls.clone(), turns: Turns::default() }
     }
 
     /// What the builder of an SDK client's configuration is made from.
@@ -64,6 +66,12 @@ impl Configuration {
     #[must_use]
     pub fn recorder(&self, prefix: &'static str) -> CallRecorder {
         CallRecorder::new(self.calls.clone(), prefix)
+    }
+
+    /// What every call must take a turn of: all clients of the process share them.
+    #[must_use]
+    pub fn turns(&self) -> Turns {
+        self.turns.clone()
     }
 
     /// The Region, for example `eu-central-1`. None where neither the environment nor a profile names one: every call
@@ -81,9 +89,24 @@ impl Configuration {
         &self.calls
     }
 
+    /// The production settings over real HTTP, towards a server that stands for AWS (`http://127.0.0.1:5000`): for tests that
+    /// must not read the environment.
+    #[cfg(any(test, feature = "wire"))]
+    pub async fn at(endpoint: &str, region: &str, calls: &CallLog) -> Self {
+        let connections = Connections::default();
+        let credentials = aws_sdk_dynamodb::config::Credentials::new("AKIDEXAMPLE", "not-a-secret", None, None, "test");
+        let sdk = loader(connections.clone())
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(credentials))
+            .endpoint_url(endpoint)
+            .load()
+            .await;
+        Self { sdk, connections, calls: calls.clone(), turns: Turns::default() }
+    }
+
     #[cfg(any(test, feature = "wire"))]
     pub(crate) fn over(sdk: SdkConfig, calls: &CallLog) -> Self {
-        Self { sdk, connections: Connections::default(), calls: calls.clone() }
+        Self { sdk, connections: Connections::default(), calls: calls.clone(), turns: Turns::default() }
     }
 }
 

@@ -10,13 +10,18 @@ use serde_json::Value;
 
 use crate::configuration::{CALL_LIMIT, CONNECT_LIMIT, Configuration};
 use crate::errors::classify;
+use crate::on_demand::{OnDemand, on_demand};
+use crate::turns::Turns;
 
 const INVOKE: &str = "lambda:InvokeFunction";
 
 /// Invokes functions synchronously. One attempt only: a gateway waits for hosts that do not answer, and a second attempt
 /// after the first one's time would not fit into the limit of a call.
 #[derive(Debug, Clone)]
-pub struct Gateways(Client);
+pub struct Gateways {
+    client: OnDemand<Client>,
+    turns: Turns,
+}
 
 impl Gateways {
     /// Over `configuration`'s connections.
@@ -30,16 +35,16 @@ impl Gateways {
         let settings = aws_sdk_lambda::config::Builder::from(configuration.sdk())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
-            .interceptor(configuration.recorder("lambda"))
-            .build();
-        Self(Client::from_conf(settings))
+            .interceptor(configuration.recorder("lambda"));
+        Self { client: on_demand(|| Client::from_conf(settings.build())), turns: configuration.turns() }
     }
 }
 
 impl ports::Gateways for Gateways {
     async fn invoke(&self, function: &str, request: Vec<u8>) -> Result<Value, PortError> {
+        let _turn = self.turns.take().await;
         let answer = self
-            .0
+            .client
             .invoke()
             .function_name(function)
             .invocation_type(InvocationType::RequestResponse)

@@ -10,9 +10,11 @@ mod connections;
 mod errors;
 mod gateways;
 mod notices;
+mod on_demand;
 mod response_url;
 mod secrets;
 mod table;
+mod turns;
 #[cfg(any(test, feature = "wire"))]
 pub mod wire;
 
@@ -25,3 +27,4 @@ pub use notices::Notices;
 pub use response_url::ResponseUrl;
 pub use secrets::Secrets;
 pub use table::Table;
+pub use turns::{Turn, Turns};

@@ -5,6 +5,8 @@ use ports::PortError;
 
 use crate::configuration::Configuration;
 use crate::errors::classify;
+use crate::on_demand::{OnDemand, on_demand};
+use crate::turns::Turns;
 
 /// Publishes to a topic, or nowhere where there is none.
 #[derive(Debug, Clone)]
@@ -12,8 +14,9 @@ pub struct Notices(Option<Topic>);
 
 #[derive(Debug, Clone)]
 struct Topic {
-    client: Client,
+    client: OnDemand<Client>,
     arn: String,
+    turns: Turns,
 }
 
 impl Notices {
@@ -21,17 +24,17 @@ impl Notices {
     #[must_use]
     pub fn new(configuration: &Configuration, topic: Option<String>) -> Self {
         Self(topic.map(|arn| {
-            let settings = aws_sdk_sns::config::Builder::from(configuration.sdk())
-                .interceptor(configuration.recorder("sns"))
-                .build();
-            Topic { client: Client::from_conf(settings), arn }
+            let settings =
+                aws_sdk_sns::config::Builder::from(configuration.sdk()).interceptor(configuration.recorder("sns"));
+            Topic { client: on_demand(|| Client::from_conf(settings.build())), arn, turns: configuration.turns() }
         }))
     }
 }
 
 impl ports::Notices for Notices {
     async fn publish(&self, subject: &str, message: &str) -> Result<(), PortError> {
-        let Some(Topic { client, arn }) = &self.0 else { return Ok(()) };
+        let Some(Topic { client, arn, turns }) = &self.0 else { return Ok(()) };
+        let _turn = turns.take().await;
         client
             .publish()
             .topic_arn(arn)

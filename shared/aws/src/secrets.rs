@@ -5,27 +5,32 @@ use ports::{Class, PortError, Secret};
 
 use crate::configuration::Configuration;
 use crate::errors::classify;
+use crate::on_demand::{OnDemand, on_demand};
+use crate::turns::Turns;
 
 const GET: &str = "secretsmanager:GetSecretValue";
 
 /// Reads the current version of secrets. Nothing is kept: a rotated password counts at the next read.
 #[derive(Debug, Clone)]
-pub struct Secrets(Client);
+pub struct Secrets {
+    client: OnDemand<Client>,
+    turns: Turns,
+}
 
 impl Secrets {
     /// Over `configuration`'s connections.
     #[must_use]
     pub fn new(configuration: &Configuration) -> Self {
         let settings = aws_sdk_secretsmanager::config::Builder::from(configuration.sdk())
-            .interceptor(configuration.recorder("secretsmanager"))
-            .build();
-        Self(Client::from_conf(settings))
+            .interceptor(configuration.recorder("secretsmanager"));
+        Self { client: on_demand(|| Client::from_conf(settings.build())), turns: configuration.turns() }
     }
 }
 
 impl ports::Secrets for Secrets {
     async fn read(&self, id: &str) -> Result<Secret, PortError> {
-        let answer = self.0.get_secret_value().secret_id(id).send().await.map_err(|error| classify(GET, error))?;
+        let _turn = self.turns.take().await;
+        let answer = self.client.get_secret_value().secret_id(id).send().await.map_err(|error| classify(GET, error))?;
         answer.secret_string().map(Secret::new).ok_or_else(|| PortError {
             call: GET,
             class: Class::Invalid,

@@ -15,6 +15,7 @@ use ports::{Class, Expect, Item, Key, PortError, TableError, Write};
 
 use crate::configuration::Configuration;
 use crate::errors::{class_of, classify};
+use crate::turns::Turns;
 use conditions::Condition;
 
 /// Documents in one DynamoDB table.
@@ -27,6 +28,7 @@ use conditions::Condition;
 pub struct Table {
     client: Client,
     name: String,
+    turns: Turns,
 }
 
 impl Table {
@@ -36,11 +38,12 @@ impl Table {
         let settings = aws_sdk_dynamodb::config::Builder::from(configuration.sdk())
             .interceptor(configuration.recorder("dynamodb"))
             .build();
-        Self { client: Client::from_conf(settings), name }
+        Self { client: Client::from_conf(settings), name, turns: configuration.turns() }
     }
 
     /// The rows of a partition, in the order of their sort keys or against it, until there are `limit`.
     async fn rows(&self, pk: &str, forward: bool, limit: Option<u16>) -> Result<Vec<Item>, PortError> {
+        let _turn = self.turns.take().await;
         let most = limit.map_or(usize::MAX, usize::from);
         let mut items = Vec::new();
         let mut start = None;
@@ -75,6 +78,7 @@ impl Table {
         expect: Expect,
         expires_at: Option<jiff::Timestamp>,
     ) -> Result<(), TableError> {
+        let _turn = self.turns.take().await;
         let condition = Condition::of(expect);
         self.client
             .put_item()
@@ -90,6 +94,7 @@ impl Table {
     }
 
     async fn delete(&self, key: Key, expect: Expect) -> Result<(), TableError> {
+        let _turn = self.turns.take().await;
         let condition = Condition::of(expect);
         self.client
             .delete_item()
@@ -113,6 +118,7 @@ impl Table {
                 message: error.to_string(),
             },
         )?;
+        let _turn = self.turns.take().await;
         match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
             Ok(_) => Ok(()),
             Err(error) => match error.as_service_error() {
@@ -174,6 +180,7 @@ const TRANSACT: &str = "dynamodb:TransactWriteItems";
 
 impl ports::Table for Table {
     async fn get(&self, key: &Key) -> Result<Option<Item>, PortError> {
+        let _turn = self.turns.take().await;
         let answer = self
             .client
             .get_item()
