@@ -1,0 +1,107 @@
+//! What the functions rely on AWS to do, each with its source, held against both worlds that stand for AWS in tests: the one
+//! in memory (`sim`), and the emulator, through the real adapters and over the wire. Where the two differed, one of them would
+//! teach us something that is not so.
+//!
+//! The emulator's part needs `make venv`.
+
+#![cfg(test)] // for clippy: `unwrap` and the like are for tests alone
+
+mod emulated;
+mod memory;
+mod names;
+mod peerings;
+mod routes;
+mod stage;
+mod table;
+mod targets;
+
+use std::pin::Pin;
+
+use crate::stage::Stage;
+
+/// A behaviour: its name, and what shows it.
+type Behaviour<S> = (&'static str, for<'s> fn(&'s S) -> Pin<Box<dyn Future<Output = ()> + 's>>);
+
+macro_rules! behaviours {
+    ($($room:ident: $($name:ident),+;)+) => {
+        fn behaviours<S: Stage>() -> Vec<Behaviour<S>> {
+            vec![$($((concat!(stringify!($room), "::", stringify!($name)), |stage| Box::pin($room::$name(stage)))),+),+]
+        }
+    };
+}
+
+behaviours! {
+    targets:
+        a_registered_address_is_initial_and_then_healthy,
+        a_target_that_nothing_answers_for_becomes_unhealthy,
+        a_deregistered_target_drains_and_then_is_gone,
+        a_draining_target_that_is_registered_again_is_initial,
+        registering_twice_is_registering_once,
+        deregistering_what_is_not_there_is_success,
+        a_target_is_its_address_and_its_port,
+        a_public_address_is_refused,
+        the_private_ranges_and_the_shared_space_are_taken,
+        an_address_of_our_own_subnets_cannot_have_the_zone_all,
+        a_full_group_refuses_and_draining_targets_leave_room,
+        a_group_without_a_listener_has_unused_targets,
+        a_group_that_is_not_there_is_not_found,
+        a_group_tells_its_vpc_and_what_it_takes;
+    peerings:
+        the_list_and_a_read_by_id_say_the_same,
+        an_id_that_nobody_has_is_none,
+        every_state_is_told_as_itself,
+        the_accepters_blocks_are_told_only_while_active,
+        the_requesters_blocks_are_told_from_the_start,
+        a_second_block_is_told_with_the_first,
+        a_request_that_waits_has_an_expiry,
+        a_connection_out_of_sight_is_none_and_not_listed;
+    routes:
+        a_table_has_its_local_route,
+        a_route_over_a_pending_connection_is_a_blackhole_until_it_is_active,
+        the_end_of_a_connection_leaves_its_route_as_a_blackhole,
+        a_second_route_for_a_block_is_a_conflict,
+        a_route_is_pointed_to_another_connection,
+        replacing_a_route_that_is_not_there_is_not_found,
+        a_route_that_is_not_there_is_removed,
+        a_route_into_our_own_vpc_is_refused,
+        a_table_that_is_not_there_is_left_out_and_not_found;
+    table:
+        an_item_that_must_be_absent_is_written_once,
+        each_write_raises_the_version_and_an_old_one_fails,
+        a_transaction_happens_whole_or_not_at_all,
+        a_check_changes_nothing_and_stops_the_rest,
+        deleting_follows_the_same_conditions,
+        a_write_on_any_condition_begins_at_version_one,
+        a_partition_is_read_in_the_order_of_its_sort_keys,
+        a_document_comes_back_as_it_was,
+        an_item_without_a_version_has_version_zero;
+    names:
+        an_address_in_text_is_its_own_answer,
+        a_name_that_nobody_has_does_not_exist,
+        addresses_come_sorted_with_their_ttl;
+}
+
+#[test]
+fn the_world_in_memory_behaves_as_documented() {
+    for (name, behaviour) in behaviours::<memory::Memory>() {
+        println!("{name}");
+        let stage = memory::Memory::new();
+        let time = stage.world.time().clone();
+        sim::block_on(&time, behaviour(&stage)).unwrap();
+    }
+}
+
+#[test]
+fn the_emulated_aws_behaves_as_documented() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let all = behaviours::<emulated::Emulated>();
+    assert!(all.len() >= 25);
+    for (name, behaviour) in all {
+        println!("{name}");
+        let stack = stack::acquire().unwrap();
+        runtime.block_on(async {
+            let stage = emulated::Emulated::new(stack).await;
+            behaviour(&stage).await;
+        });
+    }
+}
