@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 from urllib.parse import parse_qs
 
 from moto.core.exceptions import ServiceException
@@ -31,6 +32,8 @@ class Control:
             ("GET", "faults"): lambda *_: self.wire.faults.left(),
             ("POST", "faults"): lambda _, body: self.wire.faults.add(body),
             ("DELETE", "faults"): lambda *_: self.wire.faults.reset(),
+            ("GET", "holds"): lambda *_: self.wire.holds.held(),
+            ("DELETE", "holds"): lambda *_: self.wire.holds.release(),
             ("POST", "clock"): self.advance,
             ("GET", "clock"): lambda *_: {"now": clock.now(), "offset": clock.offset},
             ("GET", "addresses"): lambda *_: addresses.entries(),
@@ -49,6 +52,7 @@ class Control:
             ("PUT", "items"): lambda _, body: items.put(world.dynamodb, world.table, body),
             ("DELETE", "items"): lambda _, body: items.delete(world.dynamodb, world.table, body),
             ("GET", "notices"): self.notices,
+            ("PUT", "secrets"): self.put_secret,
             ("POST", "lambda"): self.change_lambda,
         }
 
@@ -83,11 +87,13 @@ class Control:
         return {"now": clock.now(), "offset": clock.offset}
 
     def change_peering(self, _, body):
-        known(body, {"connection_id", "state", "message", "peer_cidrs", "own_cidrs", "vanish"}, "peering")
+        known(body, {"connection_id", "state", "message", "peer_cidrs", "own_cidrs", "peer_resolves", "vanish"}, "peering")
         peering = world.ec2.get_vpc_peering_connection(body["connection_id"])
         if body.get("state"):
             peerings.set_state(peering, body["state"], body.get("message"))
         peerings.set_cidrs(peering, body.get("own_cidrs"), body.get("peer_cidrs"))
+        if body.get("peer_resolves") is not None:
+            peerings.set_peer_resolves(peering, body["peer_resolves"])
         if body.get("vanish"):
             peerings.vanish(world.ec2, peering)
 
@@ -153,6 +159,15 @@ class Control:
             {"topic": world.topic_arn, "subject": subject, "message": message}
             for _, message, subject, *_ in topic.sent_notifications
         ]
+
+    def put_secret(self, _, body):
+        known(body, {"name", "text"}, "secret")
+        name, text = body["name"], body["text"]
+        backend = world.secretsmanager
+        if name in backend.secrets:
+            backend.put_secret_value(name, text, None, str(uuid.uuid4()), ["AWSCURRENT"])
+        else:
+            backend.create_secret(name, text, None, None, [], None, str(uuid.uuid4()), [], False)
 
     def change_lambda(self, _, body):
         known(body, {"timeout_seconds"}, "lambda")

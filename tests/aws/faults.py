@@ -5,7 +5,9 @@ import threading
 import uuid
 from xml.sax.saxutils import escape
 
-KINDS = ("throttle", "error500", "timeout", "reset", "lost_reply", "stale", "code")
+import invocations
+
+KINDS = ("throttle", "error500", "timeout", "reset", "lost_reply", "stale", "hold_before", "hold_after", "code")
 
 # How each service says "slow down" (status, code, message). EC2 answers 503, the others 400.
 THROTTLES = {
@@ -13,12 +15,14 @@ THROTTLES = {
     "elasticloadbalancing": (400, "Throttling", "Rate exceeded"),
     "dynamodb": (400, "ThrottlingException", "Rate of requests exceeds the allowed throughput."),
     "sns": (400, "Throttling", "Rate exceeded"),
+    "lambda": (429, "TooManyRequestsException", "Rate Exceeded."),
 }
 FAILURES = {
     "ec2": (500, "InternalError", "An internal error has occurred"),
     "elasticloadbalancing": (500, "InternalFailure", "The request processing has failed because of an unknown error."),
     "dynamodb": (500, "InternalServerError", "The request processing has failed because of an unknown error."),
     "sns": (500, "InternalFailure", "The request processing has failed because of an unknown error."),
+    "lambda": (500, "ServiceException", "An error occurred and the request cannot be processed."),
 }
 NAMESPACES = {
     "elasticloadbalancing": "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
@@ -34,12 +38,13 @@ DYNAMODB_PACKAGES = {
 
 DEFAULT_TIMEOUT_SECONDS = 12
 DEFAULT_STALE_SECONDS = 10
+LONGEST_HOLD_SECONDS = 60
 
 
 class Faults:
     """A queue for each operation: the first fault that matches and is not spent is taken."""
 
-    FIELDS = {"operation", "kind", "code", "message", "status", "times", "skip", "seconds"}
+    FIELDS = {"operation", "containing", "kind", "code", "message", "status", "times", "skip", "seconds"}
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -59,11 +64,13 @@ class Faults:
         with self._lock:
             self._queue.append({"times": 1, "skip": 0, **spec})
 
-    def take(self, service, operation):
+    def take(self, service, operation, params):
         wanted = {f"{service}:{operation}", f"{service}:*", "*"}
         with self._lock:
             for fault in self._queue:
                 if fault["operation"] not in wanted or fault["times"] == 0:
+                    continue
+                if fault.get("containing") and fault["containing"] not in json.dumps(params):
                     continue
                 if fault["skip"] > 0:
                     fault["skip"] -= 1
@@ -82,6 +89,33 @@ class Faults:
             self._queue = []
 
 
+class Holds:
+    """Requests that are held until a test lets go of them: whoever waits for the answer can be killed at that very place."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._held = {}
+
+    def hold(self, entry):
+        """Returns once the request has been let go of. A test that died lets go of nothing, hence the limit."""
+        released = threading.Event()
+        with self._lock:
+            self._held[entry["n"]] = entry, released
+        released.wait(LONGEST_HOLD_SECONDS)
+        with self._lock:
+            self._held.pop(entry["n"], None)
+
+    def held(self):
+        with self._lock:
+            return [{name: entry[name] for name in ("n", "service", "operation")} for entry, _ in self._held.values()]
+
+    def release(self):
+        with self._lock:
+            held, self._held = self._held, {}
+        for _, released in held.values():
+            released.set()
+
+
 def error_for(fault, service):
     """The error that a fault of kind `throttle`, `error500` or `code` stands for: (status, headers, body)."""
     table = {"throttle": THROTTLES, "error500": FAILURES}.get(fault["kind"], {})
@@ -97,6 +131,8 @@ def error_for(fault, service):
 
 
 def error(service, status, code, message):
+    if service == "lambda":
+        return invocations.error(status, code, message)
     request_id = str(uuid.uuid4())
     if service == "dynamodb":
         package = DYNAMODB_PACKAGES.get(code, "com.amazonaws.dynamodb.v20120810")

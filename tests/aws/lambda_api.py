@@ -26,6 +26,9 @@ log = logging.getLogger("lambda")
 PROJECTS = Path(__file__).resolve().parents[2] / "target" / "runtime-api"
 START_SECONDS = 20
 DEFAULT_TIMEOUT_SECONDS = 60.0
+FIRST_POLL_SECONDS = 3.0
+# How long cargo-lambda may take to notice that a poll was given up.
+FORGET_SECONDS = 5
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
 PR_SET_PDEATHSIG = 1
 
@@ -37,11 +40,29 @@ class LambdaApi:
         self.region, self.account = region, account
         self.functions = functions
         self.timeout_seconds = DEFAULT_TIMEOUT_SECONDS
+        self._polled = set()
+        self._poll = threading.Condition()
+        self.callers = Callers()
         self.url = None
         self._child = None
 
     def reset(self):
         self.timeout_seconds = DEFAULT_TIMEOUT_SECONDS
+        with self._poll:
+            self._polled.clear()
+
+    def asked(self, path):
+        """Takes note of a function's poll."""
+        parts = path.split("/")
+        if parts[1] == ".rt" and parts[-1] == "next":
+            with self._poll:
+                self._polled.add(parts[2])
+                self._poll.notify_all()
+
+    def has_polled(self, name):
+        """Whether there is a function of that name. One that may run under it is given a moment for its first poll."""
+        with self._poll:
+            return name in self.functions and self._poll.wait_for(lambda: name in self._polled, FIRST_POLL_SECONDS)
 
     def start(self, output):
         """Starts the child. Call from the main thread: the child dies with the thread that made it."""
@@ -90,6 +111,29 @@ class LambdaApi:
             self._child.wait()
 
 
+class Callers:
+    """Who is connected, so that no invocation goes to the poll of a function that has ended."""
+
+    def __init__(self):
+        self._changed = threading.Condition()
+        self._connected = set()
+
+    def came(self, connection):
+        with self._changed:
+            self._connected.add(connection)
+
+    def went(self, connection):
+        with self._changed:
+            self._connected.discard(connection)
+            self._changed.notify_all()
+
+    def wait_for_the_dead(self):
+        """Returns once cargo-lambda has forgotten the poll of each caller that is gone."""
+        with self._changed:
+            dead = {connection for connection in self._connected if _has_ended(connection)}
+            self._changed.wait_for(lambda: not dead & self._connected, FORGET_SECONDS)
+
+
 class RelayServer(ThreadingHTTPServer):
     daemon_threads = True
 
@@ -107,10 +151,12 @@ class Relay(BaseHTTPRequestHandler):
 
     def setup(self):
         super().setup()
+        self.api.callers.came(self.connection)
         self.upstream = http.client.HTTPConnection("127.0.0.1", self.child_port)
 
     def finish(self):
         self.upstream.close()
+        self.api.callers.went(self.connection)
         super().finish()
 
     def _relay(self):
@@ -119,11 +165,16 @@ class Relay(BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
+        self.api.asked(self.path)
+        if self.path.endswith("/invocations"):
+            self.api.callers.wait_for_the_dead()
+        elif _has_ended(self.connection):
+            self.close_connection = True
+            return
         self.upstream.request(self.command, self.path, body=body or None, headers=headers)
         if not self._answered():
             # The function ended during its poll. Left open, that poll would swallow the next invocation.
-            self.upstream.close()
-            self.close_connection = True
+            self._give_up()
             return
         response = self.upstream.getresponse()
         content = response.read()
@@ -148,6 +199,19 @@ class Relay(BaseHTTPRequestHandler):
                 return False
             watched.remove(self.connection)
 
+    def _give_up(self):
+        """Ends the upstream connection, and returns when cargo-lambda has noticed."""
+        self.close_connection = True
+        sock = self.upstream.sock
+        sock.settimeout(FORGET_SECONDS)
+        try:
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(4096):
+                pass
+        except OSError:
+            pass
+        self.upstream.close()
+
     def _mended(self, name, value):
         if name == "lambda-runtime-deadline-ms":
             return str(int((time.time() + self.api.timeout_seconds) * 1000))
@@ -159,6 +223,15 @@ class Relay(BaseHTTPRequestHandler):
 
     def log_message(self, format, *args):
         log.info(format, *args)
+
+
+def _has_ended(connection):
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _project(functions):

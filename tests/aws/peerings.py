@@ -84,6 +84,12 @@ def set_cidrs(peering, own, peer):
     peering.cidrs = kept
 
 
+def set_peer_resolves(peering, allowed):
+    """What the peer's account sets with ModifyVpcPeeringConnectionOptions. Off until it does."""
+    options = peering.accepter_options if isinstance(peering.peer_vpc, PeerVpc) else peering.requester_options
+    options["AllowDnsResolutionFromRemoteVpc"] = allowed
+
+
 def vanish(backend, peering):
     """Takes the peering out of sight, as AWS does hours after its end. Routes through it stay, and are black holes."""
     backend.vpc_pcxs.pop(peering.id, None)

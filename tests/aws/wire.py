@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 from werkzeug.serving import ThreadedWSGIServer
 
 import faults as fault_bodies
+import invocations
 from health import clock
 
 log = logging.getLogger("wire")
@@ -28,6 +29,8 @@ EVENTUALLY_CONSISTENT = {
     ("elasticloadbalancing", "DescribeTargetHealth"),
     ("ec2", "DescribeVpcPeeringConnections"),
     ("ec2", "DescribeRouteTables"),
+    # Unless it asks for a consistent read.
+    ("dynamodb", "Query"),
 }
 
 
@@ -101,11 +104,13 @@ class Wire:
         self.lock = threading.RLock()
         self.calls = Calls()
         self.faults = fault_bodies.Faults()
+        self.holds = fault_bodies.Holds()
         self.answers = Answers()
 
     def reset(self):
         self.calls.reset()
         self.faults.reset()
+        self.holds.release()
         self.answers.reset()
 
     def __call__(self, environ, start_response):
@@ -123,34 +128,44 @@ class Wire:
         call = identify(environ, body)
         entry = self.calls.begin(**call)
         service, operation = call["service"], call["operation"]
-        fault = self.faults.take(service, operation)
+        fault = self.faults.take(service, operation, call["params"])
         kind = entry["fault"] = fault and fault["kind"]
         started = time.monotonic()
         key = (call["access_key"], service, operation, environ.get("QUERY_STRING", ""), body)
         try:
-            if kind in ("timeout", "reset"):
+            if kind == "hold_before":
+                self.holds.hold(entry)
+            if kind in ("timeout", "reset", "hold_before"):
                 hang_up(environ, fault)
             if kind in ("throttle", "error500", "code"):
                 answer = fault_bodies.error_for(fault, service)
             else:
-                answer = None
-                if kind == "stale" and (service, operation) in EVENTUALLY_CONSISTENT:
-                    seconds = float(fault.get("seconds", fault_bodies.DEFAULT_STALE_SECONDS))
-                    answer = self.answers.before(key, seconds)
-                if answer is None:
-                    answer = self._moto_or_failure(environ, body, service)
-                    if (service, operation) in EVENTUALLY_CONSISTENT and answer[0] == 200:
-                        self.answers.remember(key, answer)
+                answer = self._moto_or_failure(environ, body, service)
+                if answer[0] == 200 and eventually_consistent(call):
+                    self.answers.remember(key, answer)
+                    if kind == "stale":
+                        answer = self._stale(key, fault, answer, entry)
             entry["status"] = answer[0]
-            if kind == "lost_reply":
+            if kind == "hold_after":
+                self.holds.hold(entry)
+            if kind in ("lost_reply", "hold_after"):
                 hang_up(environ, fault)
             return answer
         finally:
             spent = int((time.monotonic() - started) * 1000)
             log.info("%s:%s %s %sms%s", service, operation, entry["status"], spent, f" {kind}" if kind else "")
 
+    def _stale(self, key, fault, fresh, entry):
+        older = self.answers.before(key, float(fault.get("seconds", fault_bodies.DEFAULT_STALE_SECONDS)))
+        if older is None or _without_request_id(older[2]) == _without_request_id(fresh[2]):
+            entry["fault"] = "stale_same"
+            return fresh
+        return older
+
     def _moto_or_failure(self, environ, body, service):
         try:
+            if invocations.is_invoke(environ):
+                return invocations.invoke(environ, body, self.control.lambda_api)
             return self._through_moto(environ, body)
         except Exception:
             # A fault of the emulator. The caller gets the form that its SDK can read, the log tells where it was.
@@ -180,7 +195,9 @@ def identify(environ, body):
     found = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
     access_key, _, service = found.groups() if found else (None, None, None)
     target = environ.get("HTTP_X_AMZ_TARGET")
-    if target:
+    if invocations.is_invoke(environ):
+        operation, params = invocations.identify(environ, body)
+    elif target:
         operation = target.rpartition(".")[2]
         params = _json(body)
     else:
@@ -189,6 +206,10 @@ def identify(environ, body):
         operation = params.pop("Action", None) or f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '/')}"
         params.pop("Version", None)
     return {"service": service, "operation": operation, "params": params, "access_key": access_key}
+
+
+def eventually_consistent(call):
+    return (call["service"], call["operation"]) in EVENTUALLY_CONSISTENT and not call["params"].get("ConsistentRead")
 
 
 def hang_up(environ, fault):

@@ -9,6 +9,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.ec2.models import ec2_backends
 from moto.ec2.utils import random_vpc_id
 from moto.elbv2.models import elbv2_backends
+from moto.secretsmanager.models import secretsmanager_backends
 from moto.sns.models import sns_backends
 
 import load_balancers
@@ -74,6 +75,10 @@ class World:
     @property
     def sns(self):
         return sns_backends[ACCOUNT][self.region]
+
+    @property
+    def secretsmanager(self):
+        return secretsmanager_backends[ACCOUNT][self.region]
 
     def reset(self):
         BackendDict.reset()

@@ -10,9 +10,12 @@ use serde_json::{Value, json};
 
 use crate::http::send;
 use crate::{
-    AnswerPut, Call, Error, Fault, MadePeering, NewPeering, PeeringChange, PublishedNotice, RouteRow,
+    AnswerPut, Call, Error, Fault, HeldCall, MadePeering, NewPeering, PeeringChange, PublishedNotice, RouteRow,
     TargetGroupChange, TargetRow, World, WorldMade,
 };
+
+#[cfg(doc)]
+use crate::FaultKind;
 
 /// Making a world of thousands of clusters takes its time.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -147,9 +150,24 @@ impl Control {
         self.send("DELETE", "faults", None)
     }
 
+    /// The requests that are held now ([`FaultKind::HoldBefore`], [`FaultKind::HoldAfter`]).
+    pub fn held(&self) -> Result<Vec<HeldCall>, Error> {
+        self.ask("GET", "holds", None)
+    }
+
+    /// Closes the connections of the requests that are held.
+    pub fn release_held(&self) -> Result<(), Error> {
+        self.send("DELETE", "holds", None)
+    }
+
     /// What was published to the topic, the oldest first.
     pub fn notices(&self) -> Result<Vec<PublishedNotice>, Error> {
         self.ask("GET", "notices", None)
+    }
+
+    /// Makes a secret, or gives it another text.
+    pub fn secret(&self, name: &str, text: &str) -> Result<(), Error> {
+        self.send("PUT", "secrets", Some(&json!({"name": name, "text": text})))
     }
 
     /// A ResponseURL for a custom resource's event. `query` may carry a signature, and `fail=503` for a status to refuse

@@ -15,6 +15,9 @@ use crate::{Control, Error};
 /// It takes two seconds on an idle machine; compilers may be running beside it.
 const START_LIMIT: Duration = Duration::from_secs(90);
 
+/// Names under which `vpc-gateway` can run, beside its own: each VPC has one of its own name.
+pub const GATEWAYS: [&str; 2] = ["acme-transit", "other-transit"];
+
 /// Where the emulator listens.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Endpoints {
@@ -58,6 +61,7 @@ impl Emulator {
     pub fn start_with(python: &Path, script: &Path) -> Result<Self, Error> {
         let mut command = Command::new(python);
         command.arg(script).args(["--port", "0", "--with-lambda"]);
+        command.args(GATEWAYS.iter().flat_map(|name| ["--function", name]));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("AWS_") {
                 command.env_remove(name);

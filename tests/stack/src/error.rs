@@ -1,6 +1,7 @@
 //! What can go wrong in the tests' surroundings, as opposed to what a test is about.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 /// Why a test's surroundings failed it.
@@ -13,6 +14,17 @@ pub enum Error {
         what: String,
         /// The system's answer.
         source: io::Error,
+    },
+    /// No address could be added to this machine.
+    #[error(
+        "cannot add {address} to this machine's loopback interface: {said}; the real functions send nothing to 127.0.0.1, so run \
+         this test as root (or with CAP_NET_ADMIN), with Debian's package iproute2 installed"
+    )]
+    NoAddress {
+        /// The address.
+        address: Ipv4Addr,
+        /// What `ip` said.
+        said: String,
     },
     /// The Python environment of the emulator is not there.
     #[error("there is no {0}: run `make venv`")]

@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+mod address;
 mod control;
 mod dns;
 mod emulator;
@@ -27,13 +28,14 @@ mod record;
 mod stack;
 mod world;
 
+pub use address::LocalAddress;
 pub use control::Control;
 pub use dns::{DnsQuery, DnsServer, Zone};
-pub use emulator::{Emulator, Endpoints};
+pub use emulator::{Emulator, Endpoints, GATEWAYS};
 pub use error::Error;
 pub use function::{Function, Launch, binary};
 pub use listener::Listener;
-pub use record::{AnswerPut, Call, Fault, FaultKind, PublishedNotice, RouteRow, TargetRow};
+pub use record::{AnswerPut, Call, Fault, FaultKind, HeldCall, PublishedNotice, RouteRow, TargetRow};
 pub use stack::{Stack, acquire};
 pub use world::{
     MadeCluster, MadeEndpoint, MadePeering, NewPeering, PeeringChange, Requester, TargetGroupChange, World,

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+#[cfg(doc)]
+use crate::Control;
+
 /// An AWS request that the emulator got.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Call {
@@ -21,7 +24,7 @@ pub struct Call {
     pub params: Value,
     /// HTTP status of the answer; `None` when there was none.
     pub status: Option<u16>,
-    /// The kind of fault that was injected.
+    /// The kind of fault that was injected; `stale_same` for a stale answer that says what the fresh one would have.
     pub fault: Option<String>,
     /// The caller's access key id.
     pub access_key: Option<String>,
@@ -39,6 +42,17 @@ impl Call {
             .iter()
             .any(|verb| self.operation.starts_with(verb))
     }
+}
+
+/// A request that a fault holds.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct HeldCall {
+    /// Its number among the calls.
+    pub n: u64,
+    /// The signing name.
+    pub service: String,
+    /// The operation.
+    pub operation: String,
 }
 
 /// A target of a target group, with its health.
@@ -110,6 +124,9 @@ impl AnswerPut {
 pub struct Fault {
     /// `service:Operation`, `service:*` or `*`.
     pub operation: String,
+    /// Only calls whose parameters, as JSON, contain this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub containing: Option<String>,
     /// What goes wrong.
     pub kind: FaultKind,
     /// The error code, for [`FaultKind::Code`].
@@ -135,6 +152,7 @@ impl Fault {
     pub fn new(operation: &str, kind: FaultKind) -> Self {
         Self {
             operation: operation.to_owned(),
+            containing: None,
             kind,
             code: None,
             message: None,
@@ -185,6 +203,10 @@ pub enum FaultKind {
     LostReply,
     /// An eventually consistent read answers what was true before.
     Stale,
+    /// The request is held before it takes effect, until [`Control::release_held`], and never answered.
+    HoldBefore,
+    /// The request takes effect, its answer is held until [`Control::release_held`], and never sent.
+    HoldAfter,
     /// An error by its code.
     Code,
 }

@@ -9,7 +9,7 @@ use crate::{Control, DnsServer, Emulator, Endpoints, Error, Function, Launch, Wo
 /// The emulator of this process. Starting one takes seconds and a test a fraction of one, so they share it.
 static EMULATOR: Mutex<Option<Arc<Emulator>>> = Mutex::new(None);
 
-/// A turn at the emulator: while it lasts no other test of this process has one. Dereferences to its [`Control`].
+/// A turn at an emulator: while it lasts no other test of this process has one at the same. Dereferences to its [`Control`].
 ///
 /// Functions are to be dropped before it, which they are when they are made after it.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct Stack {
     /// A DNS server of this test's own, which knows no name yet.
     pub dns: DnsServer,
     emulator: Arc<Emulator>,
-    _turn: MutexGuard<'static, Option<Arc<Emulator>>>,
+    _turn: Option<MutexGuard<'static, Option<Arc<Emulator>>>>,
 }
 
 /// Waits for this test's turn and gives it the emulator, reset. If a test before it has left the emulator broken, a new one
@@ -34,10 +34,20 @@ pub fn acquire() -> Result<Stack, Error> {
         None => Arc::new(Emulator::start()?),
     };
     *slot = Some(Arc::clone(&emulator));
-    Ok(Stack { dns: DnsServer::start()?, emulator, _turn: slot })
+    Ok(Stack { dns: DnsServer::start()?, emulator, _turn: Some(slot) })
 }
 
 impl Stack {
+    /// An emulator of the caller's own, reset, for tests that run several worlds side by side. Only one stack may be over
+    /// it at a time.
+    ///
+    /// # Errors
+    /// As [`DnsServer::start`], and when the emulator does not answer.
+    pub fn over(emulator: &Arc<Emulator>) -> Result<Self, Error> {
+        emulator.control().reset()?;
+        Ok(Self { dns: DnsServer::start()?, emulator: Arc::clone(emulator), _turn: None })
+    }
+
     /// The emulator's process.
     pub fn emulator(&self) -> &Emulator {
         &self.emulator
@@ -65,7 +75,15 @@ impl Stack {
     /// # Errors
     /// [`Error::NotBuilt`], or as [`Function::start`].
     pub fn function(&self, name: &str, env: &BTreeMap<String, String>) -> Result<Function, Error> {
-        Function::start(&Launch { name, binary: &binary(name)?, endpoints: self.endpoints(), env, log_file: None })
+        self.function_named(name, name, env)
+    }
+
+    /// Starts the function whose program is `program` under another name: one of [`crate::GATEWAYS`], or of a function.
+    ///
+    /// # Errors
+    /// As [`Stack::function`].
+    pub fn function_named(&self, name: &str, program: &str, env: &BTreeMap<String, String>) -> Result<Function, Error> {
+        Function::start(&Launch { name, binary: &binary(program)?, endpoints: self.endpoints(), env, log_file: None })
     }
 }
 

@@ -231,6 +231,9 @@ pub struct PeeringChange {
     /// Our CIDR blocks as this peering reports them from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own_cidrs: Option<Vec<String>>,
+    /// Whether the peer's public names resolve to private addresses for us from now on. Off until somebody says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_resolves: Option<bool>,
     /// Whether it goes out of sight, as AWS does hours after a peering's end.
     pub vanish: bool,
 }

@@ -81,8 +81,13 @@ impl Scene {
     /// Any world.
     #[track_caller]
     pub fn of(world: World) -> Self {
-        let stack = stack::acquire().unwrap();
-        let made = stack.world(&world).unwrap();
+        Self::on(stack::acquire().unwrap(), &world)
+    }
+
+    /// Any world, on that stack.
+    #[track_caller]
+    pub fn on(stack: Stack, world: &World) -> Self {
+        let made = stack.world(world).unwrap();
         stack.dns.set(HOST, Zone::addresses(&[FIRST], 0));
         let servers: BTreeMap<_, _> =
             [FIRST, SECOND, THIRD, FOREIGN].map(|address| (address, Listener::start().unwrap())).into();

@@ -47,14 +47,17 @@ impl Scene {
         });
     }
 
-    /// Everything that was registered or deregistered becomes older by half a minute: reads of ELB lag behind its writes
-    /// by less, so what is not listed then is gone.
+    /// Everything that was registered, deregistered or routed becomes older by half a minute: reads of ELB and EC2 lag behind
+    /// writes by less, so what is not listed then is gone.
     #[track_caller]
     pub fn reads_catch_up(&self, name: &str) {
         self.edit_state(name, |state| {
             let endpoints = state["endpoints"].as_object_mut().unwrap().values_mut();
             for owned in endpoints.flat_map(|e| e["owned"].as_array_mut().unwrap()) {
                 owned["since"] = json!(earlier(owned["since"].as_str().unwrap(), 31));
+            }
+            for route in state["routes"].as_array_mut().unwrap().iter_mut().filter(|r| r["since"].is_string()) {
+                route["since"] = json!(earlier(route["since"].as_str().unwrap(), 31));
             }
         });
     }

@@ -283,6 +283,7 @@ fn watcher_case_target_group_gone_while_off_boarding_counts_as_done() {
     scene.stack.fault(&gone).unwrap();
     scene.delete(ACME);
     scene.look(ACME);
+    scene.reads_catch_up(ACME);
     scene.look(ACME);
     assert_eq!(scene.left_of(ACME), [""; 0]);
     assert!(scene.routes().is_empty());

@@ -158,7 +158,7 @@ fn w3_an_end_of_a_peering_with_any_one_call_failing_ends_as_without() {
 }
 
 #[test]
-fn w2_a_long_outage_of_each_service_costs_nothing() {
+fn w2_watcher_case_ec2_or_elb_down_costs_nothing() {
     for (service, reason) in [("ec2:*", "PeeringUnreadable"), ("elasticloadbalancing:*", "TargetGroupUnreadable")] {
         let mut scene = Scene::serving();
         scene.stack.fault(&Fault::code(service, "AccessDenied").always()).unwrap();

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod brakes;
+mod cases;
 mod endings;
 mod failover;
 mod faults;
@@ -13,5 +14,6 @@ mod names;
 mod neighbours;
 mod ownership;
 mod peerings;
+mod peers_bugs;
 mod registration;
 mod runs;

@@ -1,7 +1,7 @@
 //! What the name of the primary may answer.
 
 use serde_json::json;
-use stack::Zone;
+use stack::{PeeringChange, Zone};
 use wire::{ACME, FIRST, HOST, Scene, condition, text};
 
 #[test]
@@ -56,9 +56,9 @@ fn watcher_case_a_name_that_fails_registers_once_it_answers() {
 /// Answers that may never be registered, and the condition AddressAllowed (or NameResolves) of each. The peer is
 /// 10.9.0.0/16, of which 10.9.0.0/17 is allowed; our VPC is 10.200.0.0/16.
 const INADMISSIBLE: [(&[&str], &str); 21] = [
-    (&["52.1.2.3"], "AddressPublic"),
-    (&["8.8.8.8"], "AddressPublic"),
-    (&["172.32.0.5"], "AddressPublic"),
+    (&["52.1.2.3"], "PeerDnsResolutionOff"),
+    (&["8.8.8.8"], "PeerDnsResolutionOff"),
+    (&["172.32.0.5"], "PeerDnsResolutionOff"),
     (&["10.200.0.5"], "AddressInsideOurVpc"),
     (&["10.200.255.255"], "AddressInsideOurVpc"),
     (&["10.10.0.5"], "AddressOutsidePeer"),
@@ -181,6 +181,23 @@ fn watcher_case_several_addresses_of_an_any_endpoint_all_serve() {
     // An inadmissible one among them is left out and told.
     scene.name_moves_to(&["10.9.0.6", "10.9.0.7", "52.1.2.3"]);
     let found = scene.look(ACME);
-    assert_eq!(condition(&found, "AddressAllowed"), "false AddressPublic", "{found:#}");
+    assert_eq!(condition(&found, "AddressAllowed"), "false PeerDnsResolutionOff", "{found:#}");
     assert_eq!(scene.serving_targets(ACME), 2);
+}
+
+#[test]
+fn watcher_case_public_ip_while_dns_resolution_is_off_on_the_peers_side() {
+    let scene = Scene::serving();
+    scene.name_moves_to(&["52.1.2.3"]);
+    let found = scene.look(ACME);
+    assert_eq!(condition(&found, "AddressAllowed"), "false PeerDnsResolutionOff", "{found:#}");
+    assert!(text(&found["message"]).contains(&scene.connection(ACME)), "{found:#}");
+    // The peer enables it. A name that is public all the same is another matter.
+    let connection_id = scene.connection(ACME);
+    scene
+        .stack
+        .change_peering(&PeeringChange { connection_id, peer_resolves: Some(true), ..PeeringChange::default() })
+        .unwrap();
+    assert_eq!(condition(&scene.look(ACME), "AddressAllowed"), "false AddressPublic");
+    assert_eq!(scene.targets(ACME), ["10.9.0.5:5432 healthy"], "the last good one is kept");
 }

@@ -26,7 +26,7 @@ fn two() -> Scene {
 }
 
 #[test]
-fn w2_one_clusters_dead_dns_does_not_hold_another_up() {
+fn w2_watcher_case_one_customers_dns_hangs_and_holds_no_other_up() {
     let scene = two();
     scene.stack.dns.set("beta.example.internal", Zone::Silent);
     moves(&scene, A, "10.9.0.6");
@@ -169,4 +169,17 @@ fn watcher_case_two_customers_with_the_same_address_are_independent() {
     scene.pass();
     assert_eq!(scene.targets(A), ["10.9.0.5:5432 draining", "10.9.0.6:5432 healthy"]);
     assert_eq!(scene.targets(B), ["10.9.0.5:5432 healthy"]);
+}
+
+#[test]
+fn clusters_that_share_a_route_table_have_it_read_once() {
+    let mut scene = two();
+    scene.cold_start();
+    let mark = scene.mark();
+    assert_eq!(scene.pass()["clusters"], json!([]), "both are settled");
+    let calls = scene.names_since(mark);
+    assert_eq!(calls.iter().filter(|name| *name == "ec2:DescribeRouteTables").count(), 1, "{calls:?}");
+    let mark = scene.mark();
+    scene.pass();
+    assert!(!scene.names_since(mark).contains(&"ec2:DescribeRouteTables".to_owned()), "once a minute");
 }

@@ -100,7 +100,7 @@ fn w3_a_run_that_is_killed_after_its_call_took_effect_is_finished_by_the_next() 
 }
 
 #[test]
-fn w4_overlapping_runs_end_as_one() {
+fn w4_watcher_case_overlapping_runs_end_as_one() {
     let scene = Scene::with_peering("active");
     let second = scene.another_watcher();
     scene.put(&scene.spec(ACME));
