@@ -10,12 +10,19 @@ CARGO_DENY := 0.20.2
 # One build of all functions and of nothing else: another selection of packages has other features, and aws-sdk-ec2 would be
 # compiled again.
 PACKAGES := $(patsubst functions/%,--package %,$(wildcard functions/*))
+LAMBDA_BUILD = PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/cargo-lambda lambda build --release $(PACKAGES)
 TEMPLATES := $(wildcard infra/*.yaml)
+
+# What `make soak` runs.
+SEEDS ?= 100000
+FROM  ?= 1
+# Fleets that `make bench` measures, in clusters.
+SIZES ?= 100,1000,3000
 
 export PILOTHOUSE_VENV := $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint build status venv
+.PHONY: help demo test soak mutations lint build bench status venv
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -28,6 +35,12 @@ test: venv ## run every test: pure, over the wire with real binaries, and of the
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace --no-fail-fast
 
+mutations: ## break the watcher on purpose, one way at a time, and see that a test notices
+	@$(CARGO) run --quiet --package mutations
+
+soak: ## simulate many more worlds: make soak SEEDS=100000 FROM=1
+	SIMULATION_SEEDS=$(SEEDS) SIMULATION_FROM=$(FROM) $(CARGO) test --workspace --test simulation -- --nocapture
+
 lint: venv $(TOOLS)/bin/cargo-deny ## check format, lints, dependencies and the templates
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -37,8 +50,14 @@ lint: venv $(TOOLS)/bin/cargo-deny ## check format, lints, dependencies and the 
 	    SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --template $$template --region us-east-1 || exit 1; done
 
 build: venv ## build the functions' packages for Lambda into target/lambda, and show their sizes
-	PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/cargo-lambda lambda build --release $(PACKAGES) --lambda-dir target/lambda
+	$(LAMBDA_BUILD) --lambda-dir target/lambda
 	$(VENV)/bin/python infra/package-sizes target/lambda
+
+# All in one build here too: the handler that starts are compared with needs nothing that the functions do not.
+bench: build ## measure packages, starts, memory and whole fleets against their budgets: make bench SIZES=100,1000
+	$(LAMBDA_BUILD) --package empty-handler --lambda-dir target/bench
+	$(CARGO) build --workspace --bins
+	@$(TARGET)/debug/bench --sizes $(SIZES) --packages target/bench
 
 status: venv ## show a cluster's conditions: make status CLUSTER=acme-prod
 	@infra/status "$(CLUSTER)" $(INVOKE_URL)

@@ -6,6 +6,7 @@ use house::assert_none;
 use house::files::{self, File};
 
 const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
+const EDGE_CASES: &str = "docs/edge-cases.md";
 
 /// The invariants that the code of today must hold. A function that moves in brings its own.
 const INVARIANTS: [&str; 10] = ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "F1"];
@@ -87,6 +88,48 @@ fn every_numbered_test_is_of_a_listed_invariant() {
         .map(|(test, number)| format!("`{test}` holds {number}, which is not listed"))
         .collect();
     assert_none(&found, "List the invariant in docs/ARCHITECTURE.md, or give the test the number of what it holds.");
+}
+
+/// The rows of a document's tables: the first cell, and the last one.
+fn rows(text: &str) -> Vec<(&str, &str)> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"))
+        .filter_map(|row| Some((row.split(" | ").next()?, row.rsplit(" | ").next()?)))
+        .filter(|(_, last)| *last != "held by")
+        .collect()
+}
+
+#[test]
+fn every_edge_case_is_held_by_tests_that_exist_or_says_why_not() {
+    let document = files::read(EDGE_CASES);
+    let tests = every_test();
+    let (cases, _features) = document.split_once("\n## Features").expect("docs/edge-cases.md has a section `Features`");
+    let mut found = Vec::new();
+    for (case, held_by) in rows(&document) {
+        let named = quoted(held_by);
+        found.extend(named.iter().filter(|t| !tests.contains(**t)).map(|t| format!("{case}: there is no test `{t}`")));
+        if named.is_empty() && !held_by.starts_with("Not covered: ") {
+            found.push(format!("{case}: neither a test nor a reason"));
+        }
+    }
+    for (case, held_by) in rows(cases) {
+        let named = quoted(held_by);
+        if !named.is_empty() && !named.iter().any(|test| test.contains("watcher_case_")) {
+            found.push(format!("{case}: no `watcher_case_...` among its tests"));
+        }
+    }
+    assert_none(&found, "Correct docs/edge-cases.md: the last column names tests, or begins with `Not covered:`.");
+}
+
+#[test]
+fn every_case_of_the_watcher_stands_in_a_table() {
+    let document = files::read(EDGE_CASES);
+    let listed: BTreeSet<&str> = rows(&document).into_iter().flat_map(|(_, held_by)| quoted(held_by)).collect();
+    let found: Vec<String> = every_test()
+        .into_iter()
+        .filter(|test| test.contains("watcher_case_") && !listed.contains(test.as_str()))
+        .collect();
+    assert_none(&found, "Give the test a row in docs/edge-cases.md, or another name.");
 }
 
 #[test]

@@ -1,0 +1,58 @@
+//! Routes.
+
+use super::Mutation;
+use crate::suite::Suite;
+
+const ROUTES: &str = "functions/peering-watcher/src/plan/routes.rs";
+const ADDRESS: &str = "shared/domain/src/address.rs";
+
+pub(super) const MUTATIONS: &[Mutation] = &[
+    Mutation {
+        name: "anybodys-route-is-replaced",
+        breaks: "A route of somebody else is pointed to our connection.",
+        file: ROUTES,
+        find: ".is_some_and(|m| m.leads_to(to)) =>",
+        replace: ".is_none_or(|m| m.leads_to(to)) =>",
+        suite: Suite::Planner,
+        caught_by: &["w6_a_route_that_is_not_ours_is_left_alone_and_named"],
+    },
+    Mutation {
+        name: "a-shared-route-is-removed",
+        breaks: "A cluster that leaves takes the route of another along.",
+        file: ROUTES,
+        find: "if others.claim(&route) || others.takes_over(&route) {",
+        replace: "if false {",
+        suite: Suite::Planner,
+        caught_by: &["w6_whoever_leaves_a_shared_route_first_leaves_it_and_the_last_removes_it"],
+    },
+    Mutation {
+        name: "overlaps-are-ignored",
+        breaks: "A route is made although a narrower one of somebody else would take its packets.",
+        file: ROUTES,
+        find: ".find(|route| !ours(route))",
+        replace: ".find(|_| false)",
+        suite: Suite::Planner,
+        caught_by: &["w6_a_route_that_is_not_ours_is_left_alone_and_named"],
+    },
+    Mutation {
+        name: "routes-go-on-silence",
+        breaks: "A route goes while its connection cannot be judged.",
+        file: ROUTES,
+        find: "if is_wanted(m) || may_still_be_wanted(m) {",
+        replace: "if is_wanted(m) {",
+        suite: Suite::Planner,
+        caught_by: &["w9_a_route_stays_while_its_connection_cannot_be_judged"],
+    },
+    Mutation {
+        name: "blocks-that-are-not-allowed-are-routed",
+        breaks: "A block of the peer that `allowed_cidrs` does not hold whole gets a route.",
+        file: ADDRESS,
+        find: "allowed.iter().any(|allowed| allowed.contains(*block))",
+        replace: "!allowed.is_empty()",
+        suite: Suite::Planner,
+        caught_by: &[
+            "a_block_that_is_not_allowed_whole_gets_no_route_and_says_so",
+            "w1_w6_what_a_pass_registers_and_routes_is_what_a_second_opinion_admits",
+        ],
+    },
+];
