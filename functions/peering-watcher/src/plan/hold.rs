@@ -85,6 +85,10 @@ pub(super) fn undecide_unread(state: &mut WatcherState, before: &WatcherState, u
 fn undecide(memory: &mut EndpointMemory, before: Option<&EndpointMemory>) {
     let fresh = EndpointMemory::default();
     let before = before.unwrap_or(&fresh);
+    // Of another endpoint, or under another host, what was good before means nothing here: when the hold ends, that is found
+    // again, and forgotten again.
+    memory.name.clone_from(&before.name);
+    memory.host.clone_from(&before.host);
     if memory.good != before.good {
         memory.good.clone_from(&before.good);
         memory.candidate.clone_from(&before.candidate);

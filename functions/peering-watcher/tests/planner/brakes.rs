@@ -6,7 +6,7 @@ use peering_watcher::observed::Seen;
 use ports::{Health, PeeringState};
 use serde_json::json;
 
-use crate::world::{GROUP, NEW, OLD, World};
+use crate::world::{GROUP, NEW, OLD, SECOND_GROUP, World, answer};
 
 const NOTHING: [&str; 0] = [];
 
@@ -249,4 +249,31 @@ fn f1_the_brake_keeps_the_route_while_the_target_group_was_not_read() {
         assert_eq!(world.pass_after(10), NOTHING);
     }
     assert_eq!(world.peering_routes("rtb-1"), ["10.9.0.0/16 -> pcx-1"]);
+}
+
+#[test]
+fn w6_endpoints_that_change_places_during_a_pause_never_get_each_others_addresses() {
+    let mut world = World::any(&["10.9.0.5"]);
+    let second = json!({"name": "second", "host": "second.example.internal", "port": 6432, "role": "any",
+        "target_group_arn": SECOND_GROUP});
+    world.spec["primary"]["endpoints"].as_array_mut().unwrap().push(second);
+    world.dns.insert("second.example.internal".to_owned(), answer(&["10.9.0.6"], 5));
+    let mut world = world.settled();
+    world.held = Some(Reason::FleetPaused);
+    world.put(|primary| {
+        primary["endpoints"][0]["target_group_arn"] = json!(SECOND_GROUP);
+        primary["endpoints"][1]["target_group_arn"] = json!(GROUP);
+    });
+    // One pass: after a second answer without it, the other's address would be forgotten whatever was restored.
+    assert_eq!(world.turn(), NOTHING);
+    world.held = None;
+    let done = world.turn();
+    assert_eq!(done, ["RegisterTarget 10.9.0.5:5432", "RegisterTarget 10.9.0.6:6432"], "each in its new group, once");
+    for _ in 0..4 {
+        world.heal();
+        world.pass_after(60);
+        world.drain();
+    }
+    assert_eq!(world.targets(GROUP), ["10.9.0.6:6432 Healthy"]);
+    assert_eq!(world.targets(SECOND_GROUP), ["10.9.0.5:5432 Healthy"]);
 }
