@@ -4,13 +4,15 @@
 use std::collections::BTreeSet;
 
 use domain::reason::Reason;
+use ipnet::Ipv4Net;
+use jiff::{SignedDuration, Timestamp};
 use ports::{Health, PeeringState, RouteTarget, Target, TargetHealth};
 
 use crate::action::{Action, Grounds};
 use crate::observed::{Observed, Probe, Seen};
 use crate::plan::Plan;
 use crate::plan::routes::OtherClusters;
-use crate::state::WatcherState;
+use crate::state::{Phase, WatcherState};
 
 /// An action that must not be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,13 +25,22 @@ pub struct Violation {
     pub why: String,
 }
 
-/// Checks every action of `plan`, planned from `before` and `observed`.
+/// How long a list may still show a target as it was before we took it out.
+const LIST_LAGS: SignedDuration = SignedDuration::from_secs(30);
+
+/// Checks every action of `plan`, planned from `before` and `observed`, and to be carried out `now`.
 #[must_use]
-pub fn check(plan: &Plan, before: &WatcherState, observed: &Observed, others: OtherClusters<'_>) -> Vec<Violation> {
+pub fn check(
+    plan: &Plan,
+    before: &WatcherState,
+    observed: &Observed,
+    others: OtherClusters<'_>,
+    now: Timestamp,
+) -> Vec<Violation> {
     plan.actions
         .iter()
         .filter_map(|action| {
-            let (invariant, why) = objection(action, plan, before, observed, others)?;
+            let (invariant, why) = objection(action, plan, before, observed, others, now)?;
             Some(Violation { action: action.clone(), invariant, why })
         })
         .collect()
@@ -41,6 +52,7 @@ fn objection(
     before: &WatcherState,
     observed: &Observed,
     others: OtherClusters<'_>,
+    now: Timestamp,
 ) -> Option<(&'static str, String)> {
     let peering = |id: &str| observed.peerings.get(id).and_then(Seen::known);
     let active = |id: &str| peering(id).is_some_and(|p| p.state == PeeringState::Active);
@@ -50,7 +62,7 @@ fn objection(
                 return Some(("W1", format!("{connection} was not read as active in this pass")));
             }
             let inside = peering(connection).is_some_and(|p| {
-                let holds = |blocks: &[ipnet::Ipv4Net]| blocks.iter().any(|b| b.contains(&target.address));
+                let holds = |blocks: &[Ipv4Net]| blocks.iter().any(|b| b.contains(&target.address));
                 holds(&p.requester.blocks) != holds(&p.accepter.blocks)
             });
             if !inside {
@@ -85,6 +97,11 @@ fn objection(
                 return Some(("W2", format!("the targets of {arn} were not read in this pass")));
             };
             let connection = owned.map_or("", |o| o.connection.as_str());
+            let recorded = before.endpoints.get(arn).map_or(&[][..], |e| e.owned.as_slice());
+            let just_left = |t: &Target| {
+                let at = recorded.iter().find(|o| o.target == *t && o.phase == Phase::Leaving).map(|o| o.since);
+                at.is_some_and(|at| now.duration_since(at) < LIST_LAGS)
+            };
             match grounds {
                 Grounds::Replaced => {
                     let leaving: BTreeSet<_> = plan
@@ -96,7 +113,9 @@ fn objection(
                         })
                         .collect();
                     let dead = listed.iter().any(|t| t.target == *target && t.health == Health::Unhealthy);
-                    let serving = listed.iter().any(|t| t.health == Health::Healthy && !leaving.contains(&t.target));
+                    let serving = listed
+                        .iter()
+                        .any(|t| t.health == Health::Healthy && !leaving.contains(&t.target) && !just_left(&t.target));
                     (!serving && !dead)
                         .then(|| ("W8", format!("nothing healthy would be left in the place of {target}")))
                 }
@@ -131,7 +150,16 @@ fn objection(
                     })
                 }
                 Grounds::NotAdmitted => {
-                    (!active(connection)).then(|| ("W9", format!("{connection} was not read as active in this pass")))
+                    if !active(connection) {
+                        return Some(("W9", format!("{connection} was not read as active in this pass")));
+                    }
+                    let inside = |state: &WatcherState| {
+                        let memory = state.peerings.get(connection);
+                        memory.is_some_and(|m| m.peer_blocks.iter().any(|b| b.contains(&target.address)))
+                    };
+                    (inside(before) && !inside(&plan.state)).then(|| {
+                        ("W2", format!("{target} was inside the blocks of {connection} when an earlier pass read them"))
+                    })
                 }
                 Grounds::NotInSpec => None,
             }

@@ -66,13 +66,17 @@ pub struct Ending {
 }
 
 /// A connection as last read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeeringMemory {
     /// Its state, `None` while EC2 does not know the id.
     pub state: Option<PeeringState>,
     /// The peer's blocks, as last read while active.
     #[serde(default)]
     pub peer_blocks: Vec<Ipv4Net>,
+    /// When they were first read so, after they had been read otherwise: soon after a change an answer can still be the
+    /// one from before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks_since: Option<Timestamp>,
     /// When EC2 first said that it does not know the id, in an unbroken row of such answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
@@ -228,6 +232,10 @@ pub struct OwnedTarget {
     pub phase: Phase,
     /// Since when.
     pub since: Timestamp,
+    /// When we last took it out of the group, if it is wanted again: soon after that a list can still show how it was
+    /// before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Timestamp>,
 }
 
 /// How far we are with a target.

@@ -16,6 +16,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use domain::condition::{ConditionKind, Finding, Status, Transition, settle};
 use domain::reason::Reason;
 use domain::spec::{Endpoint, Primary, Role};
+use jiff::Timestamp;
 use ports::Target;
 
 use self::desired::{Asked, Desired, Times};
@@ -155,6 +156,11 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
         let handed_over = handed_over(view.acknowledged);
         let flapping = view.acknowledged.contains(Reason::Flapping.code());
         let unjudged = |id: &str| verdicts.iter().any(|v| v.connection == id && v.allows == Allows::Nothing);
+        // What came over a connection that the spec does not name may be admitted by one that it names.
+        let unclear = |owned: &OwnedTarget| {
+            let named = verdicts.iter().any(|v| v.connection == owned.connection);
+            if named { unjudged(&owned.connection) } else { verdicts.iter().any(Verdict::is_open) }
+        };
         let here = |address| Target { address, port: endpoint.port };
         let asked = Asked {
             endpoint,
@@ -183,7 +189,7 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
         let same = memory.owned.len() == desired.addresses.len() && memory.owned.iter().all(serves);
         let idle = memory.owned.is_empty() && desired.addresses.is_empty();
         // While no connection of its targets can be judged, nothing that the group shows would change anything.
-        let blind = desired.addresses.is_empty() && memory.owned.iter().all(|o| unjudged(&o.connection));
+        let blind = desired.addresses.is_empty() && memory.owned.iter().all(unclear);
         if !idle
             && !blind
             && (!same || !memory.settled || view.generation != view.state.generation || !handed_over.is_empty())
@@ -203,14 +209,14 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
                 memory.registered = Some(problem);
             }
             (None, Seen::Known(listed)) => {
-                let gone = |owned: &OwnedTarget| gone(owned, &verdicts);
+                let gone = |owned: &OwnedTarget| gone(owned, &verdicts, times.now);
                 let wanted = Wanted {
                     arn,
                     role: endpoint.role,
                     port: endpoint.port,
                     addresses: &desired.addresses,
                     gone: &gone,
-                    unjudged: &|owned| unjudged(&owned.connection),
+                    unjudged: &unclear,
                     proof: &|target| proof::of(observed, target),
                     may_remove,
                     handed_over: &handed_over,
@@ -280,7 +286,11 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
     if rebuilt && state.agreeing < AGREEING_PASSES {
         state.agreeing = AGREEING_PASSES;
         plan.used.push(Reason::RebuildingState.code().to_owned());
-    } else if looked && seen_any && plan.actions.is_empty() && state.agreeing < AGREEING_PASSES {
+    } else if looked
+        && seen_any
+        && state.agreeing < AGREEING_PASSES
+        && plan.actions.iter().all(|a| is_repeated(a, view.state))
+    {
         state.agreeing += 1;
     }
     hold::unintend(&mut state, view.state, &plan.held);
@@ -310,6 +320,22 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
     plan
 }
 
+/// Whether an earlier pass meant to do the same. What is refused again and again, as by a full target group, says nothing
+/// against a rebuilt state.
+fn is_repeated(action: &Action, before: &WatcherState) -> bool {
+    match action {
+        Action::RegisterTarget { arn, target, .. } => before
+            .endpoints
+            .get(arn)
+            .is_some_and(|e| e.owned.iter().any(|o| o.target == *target && o.phase == Phase::Intended)),
+        Action::CreateRoute { table, destination, connection } => before
+            .routes
+            .iter()
+            .any(|m| m.table == *table && m.destination == *destination && m.connection == *connection && !m.confirmed),
+        Action::DeregisterTarget { .. } | Action::ReplaceRoute { .. } | Action::DeleteRoute { .. } => false,
+    }
+}
+
 /// What was known of a question that nobody asked in this pass.
 fn before(state: &WatcherState, kind: ConditionKind) -> Option<(ConditionKind, Finding)> {
     let known = state.conditions.get(&kind)?;
@@ -328,7 +354,7 @@ fn name_findings(desired: &Desired, unreadable: bool, memory: &mut EndpointMemor
 }
 
 /// Whether a target of ours may go at once, because what it was admitted under is certainly over.
-fn gone(owned: &OwnedTarget, verdicts: &[Verdict]) -> Option<Grounds> {
+fn gone(owned: &OwnedTarget, verdicts: &[Verdict], now: Timestamp) -> Option<Grounds> {
     if owned.connection.is_empty() {
         return None;
     }
@@ -349,7 +375,9 @@ fn gone(owned: &OwnedTarget, verdicts: &[Verdict]) -> Option<Grounds> {
         Allows::Ended => Some(Grounds::PeeringEnded),
         Allows::NotFound => Some(Grounds::PeeringNotFound),
         Allows::Refused => Some(Grounds::NotAdmitted),
-        Allows::Registration(usable) => (!admitted(usable)).then_some(Grounds::NotAdmitted),
+        Allows::Registration(usable) => {
+            (!admitted(usable) && verdict.blocks_are_steady(now)).then_some(Grounds::NotAdmitted)
+        }
     }
 }
 

@@ -14,6 +14,10 @@ use crate::state::PeeringMemory;
 /// be seen everywhere, and one empty answer proves nothing (invariant W9).
 pub const NOT_FOUND_COUNTS_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
+/// How long the peer's blocks must have been read alike before an address outside them goes: reads of EC2 lag behind, and one
+/// that came from before a change took a target that another pass had just registered.
+const BLOCKS_COUNT_AFTER: SignedDuration = SignedDuration::from_secs(30);
+
 /// A request that is still being made after this long is stuck: it takes seconds.
 const REQUEST_TAKES: SignedDuration = SignedDuration::from_mins(5);
 /// The accepter has seven days (vpc-peering-basics). It is told once more when one of them has passed, and when one is left.
@@ -51,6 +55,13 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Whether the peer's blocks have been read alike for long enough to take something away for them.
+    #[must_use]
+    pub fn blocks_are_steady(&self, now: Timestamp) -> bool {
+        let since = self.memory.as_ref().and_then(|m| m.blocks_since);
+        since.is_none_or(|since| now.duration_since(since) >= BLOCKS_COUNT_AFTER)
+    }
+
     /// Whether the connection may be active, for all that this pass could tell.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -99,6 +110,7 @@ fn absent(id: &str, before: Option<&PeeringMemory>, now: Timestamp) -> Judgement
         peer_blocks: before.map(|m| m.peer_blocks.clone()).unwrap_or_default(),
         missing_since: Some(since),
         requesting_since: None,
+        blocks_since: before.and_then(|m| m.blocks_since),
     };
     let (allows, finding) = if now.duration_since(since) >= NOT_FOUND_COUNTS_AFTER {
         (Allows::NotFound, Finding::no(Reason::PeeringNotFound, format!("EC2 does not know {id}, since {since:.0}")))
@@ -124,7 +136,10 @@ fn known(
             Some(vpc) => vpc.blocks.clone(),
             None => before.map(|m| m.peer_blocks.clone()).unwrap_or_default(),
         };
-        Some(PeeringMemory { state: Some(peering.state), peer_blocks, missing_since: None, requesting_since })
+        let known = before.filter(|m| !m.peer_blocks.is_empty());
+        let blocks_since = known.and_then(|m| if m.peer_blocks == peer_blocks { m.blocks_since } else { Some(now) });
+        let state = Some(peering.state);
+        Some(PeeringMemory { state, peer_blocks, missing_since: None, requesting_since, blocks_since })
     };
     if peering.state.is_terminal() {
         let words = if peering.message.is_empty() { String::new() } else { format!(": {}", peering.message) };

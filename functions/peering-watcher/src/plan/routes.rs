@@ -253,11 +253,17 @@ fn one(
         if let Some(conflict) = overlap(table, *destination, memory, observed) {
             return Some(conflict);
         }
+        // The answer may lag behind, and then the route is there and leads where we last had it.
+        let known = recorded.and_then(|at| memory.get(at)).filter(|m| m.connection != *connection || !m.confirmed);
+        let previous = known.and_then(|m| match &m.previous {
+            Some(previous) if !m.confirmed => Some(previous.clone()),
+            _ => (m.connection != *connection).then(|| m.connection.clone()),
+        });
         let record = RouteMemory {
             table: table_id.clone(),
             destination: *destination,
             connection: connection.clone(),
-            previous: None,
+            previous,
             confirmed: false,
             since: Some(now),
         };
@@ -376,8 +382,21 @@ fn retire(
         let open = |v: &Verdict| if named { v.connection == m.connection } else { v.is_open() };
         tables.contains(&m.table) && verdicts.iter().any(|v| v.allows == Allows::Nothing && open(v))
     };
+    // A block that the peer has just lost may be back in the next answer: one of them lags behind.
+    let just_lost = |m: &RouteMemory| {
+        let lacks = |v: &Verdict| match &v.allows {
+            Allows::Registration(usable) => !usable.peer_blocks.contains(&m.destination),
+            Allows::Nothing | Allows::Refused | Allows::Ended | Allows::NotFound => false,
+        };
+        let over = verdicts.iter().find(|v| v.connection == m.connection);
+        tables.contains(&m.table) && over.is_some_and(|v| lacks(v) && !v.blocks_are_steady(now))
+    };
     memory.retain(|m| {
         if is_wanted(m) || may_still_be_wanted(m) {
+            return true;
+        }
+        if just_lost(m) {
+            plan.settled = false;
             return true;
         }
         let table = match observed.table(&m.table) {

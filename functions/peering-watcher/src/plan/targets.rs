@@ -16,8 +16,7 @@ use crate::action::{Action, Grounds};
 use crate::admission::Admitted;
 use crate::state::{EndpointMemory, OwnedTarget, Phase};
 
-/// How long after our last word on a target the list must not show it before it counts as gone: reads of ELB lag
-/// behind its writes.
+/// How long after our last word on a target a list may still show how it was before: reads of ELB lag behind its writes.
 const READS_LAG: SignedDuration = SignedDuration::from_secs(30);
 
 /// What is asked of a target group.
@@ -64,13 +63,14 @@ pub struct Diff {
 #[must_use]
 pub fn diff(wanted: &Wanted<'_>, listed: &[TargetHealth], memory: &mut EndpointMemory, now: Timestamp) -> Diff {
     let present: Vec<&TargetHealth> = listed.iter().filter(|t| t.health != Health::Draining).collect();
-    let find = |target: Target| present.iter().find(|t| t.target == target).copied();
     let targets: Vec<(Target, &str)> = wanted
         .addresses
         .iter()
         .map(|a| (Target { address: a.address.ip(), port: wanted.port }, a.connection.as_str()))
         .collect();
     let is_wanted = |target: Target| targets.iter().any(|(t, _)| *t == target);
+    let (returning, doubted) = just_left(memory, is_wanted, now);
+    let find = |target: Target| present.iter().find(|t| t.target == target && !returning.contains(&target)).copied();
     let mut diff = Diff::default();
 
     for listed in &present {
@@ -78,7 +78,8 @@ pub fn diff(wanted: &Wanted<'_>, listed: &[TargetHealth], memory: &mut EndpointM
         if !ours && wanted.handed_over.contains(&listed.target) {
             diff.taken_over.push(listed.target);
             let connection = String::new();
-            memory.owned.push(OwnedTarget { target: listed.target, connection, phase: Phase::Registered, since: now });
+            let (phase, since) = (Phase::Registered, now);
+            memory.owned.push(OwnedTarget { target: listed.target, connection, phase, since, left: None });
         }
     }
     for (target, connection) in &targets {
@@ -97,6 +98,7 @@ pub fn diff(wanted: &Wanted<'_>, listed: &[TargetHealth], memory: &mut EndpointM
                 connection: (*connection).to_owned(),
                 phase,
                 since: now,
+                left: None,
             }),
         }
     }
@@ -118,7 +120,8 @@ pub fn diff(wanted: &Wanted<'_>, listed: &[TargetHealth], memory: &mut EndpointM
     }
 
     let registering = !diff.actions.is_empty();
-    let health = |target: &Target| find(*target).map(|t| t.health);
+    let judged = |target: Target| find(target).filter(|_| !doubted.contains(&target));
+    let health = |target: &Target| judged(*target).map(|t| t.health);
     let replaced = |leaving: Health| {
         let healths: Vec<Option<Health>> = targets.iter().map(|(t, _)| health(t)).collect();
         let all_there = !healths.is_empty() && healths.iter().all(Option::is_some);
@@ -193,14 +196,39 @@ pub fn diff(wanted: &Wanted<'_>, listed: &[TargetHealth], memory: &mut EndpointM
     if !(kept && targets.is_empty() && held.is_none()) {
         diff.registered =
             Some(registered_finding(&targets, registering, held.as_ref(), foreign.map(|t| t.target), find, memory));
-        diff.healthy = healthy_finding(&targets, find, memory);
+        diff.healthy = healthy_finding(&targets, judged, memory);
     }
     // What is ours and not wanted stays on record until it is read as gone: till then every pass looks.
     let all_known = targets
         .iter()
-        .all(|(t, _)| find(*t).is_some_and(|t| t.health == Health::Healthy || t.health == Health::Unused));
+        .all(|(t, _)| health(t).is_some_and(|health| health == Health::Healthy || health == Health::Unused));
     diff.settled = diff.actions.is_empty() && all_known && memory.owned.iter().all(|o| is_wanted(o.target));
     diff
+}
+
+/// Of the targets that are wanted, those that we took out of the group so lately that a list may still show them as they
+/// were: first those that are to be registered again whatever it says, then all whose health it cannot tell.
+///
+/// A primary that failed over and back within seconds was read as healthy while it drained, and the only server that did
+/// serve went in its favour.
+fn just_left(
+    memory: &mut EndpointMemory,
+    is_wanted: impl Fn(Target) -> bool,
+    now: Timestamp,
+) -> (BTreeSet<Target>, BTreeSet<Target>) {
+    let (mut returning, mut doubted) = (BTreeSet::new(), BTreeSet::new());
+    for owned in &mut memory.owned {
+        let lags = |since: &Timestamp| now.duration_since(*since) < READS_LAG;
+        let leaves = owned.phase == Phase::Leaving && is_wanted(owned.target);
+        owned.left = if leaves { Some(owned.since) } else { owned.left }.filter(lags);
+        if owned.left.is_some() {
+            doubted.insert(owned.target);
+            if leaves {
+                returning.insert(owned.target);
+            }
+        }
+    }
+    (returning, doubted)
 }
 
 fn registered_finding<'a>(

@@ -28,6 +28,7 @@ fn owned(of: &str) -> OwnedTarget {
         connection: "pcx-1".to_owned(),
         phase: Phase::Registered,
         since: "2026-11-21T12:00:00Z".parse().unwrap(),
+        left: None,
     }
 }
 
@@ -83,7 +84,8 @@ impl Forged {
     #[track_caller]
     fn is_stopped_by(&self, invariants: &[&str]) {
         let others = OtherClusters { cluster: "acme-prod", fleet: &self.others };
-        let found = check(&self.plan, &self.before, &self.observed, others);
+        let now = "2026-11-21T12:00:29Z".parse().unwrap();
+        let found = check(&self.plan, &self.before, &self.observed, others, now);
         let found: Vec<&str> = found.iter().map(|v| v.invariant).collect();
         assert_eq!(found, invariants, "{:?}", self.plan.actions);
     }
@@ -257,7 +259,7 @@ fn w9_a_connection_that_was_never_missed_before_is_not_given_up() {
         deregister(OLD, Grounds::PeeringNotFound).with(|f| {
             f.observed.peerings.insert("pcx-1".to_owned(), seen);
             let missing_since = since.map(|at| at.parse().unwrap());
-            let memory = PeeringMemory { state: None, peer_blocks: vec![], missing_since, requesting_since: None };
+            let memory = PeeringMemory { missing_since, ..PeeringMemory::default() };
             f.before.peerings.insert("pcx-1".to_owned(), memory);
         })
     };
@@ -279,6 +281,42 @@ fn w9_an_address_is_not_given_up_while_its_connection_was_not_read_as_active() {
             f.observed.peerings.insert("pcx-1".to_owned(), Seen::Unknown("throttled".to_owned()));
         })
         .is_stopped_by(&["W9"]);
+}
+
+#[test]
+fn w2_an_address_that_an_earlier_pass_read_as_the_peers_is_not_given_up_at_once() {
+    let outside = |before: &str| {
+        deregister(OLD, Grounds::NotAdmitted).with(|f| {
+            let other = peering("pcx-1", PeeringState::Active, "vpc-peer", &["10.20.0.0/16"]);
+            f.observed.peerings.insert("pcx-1".to_owned(), Seen::Known(other));
+            let read = |block: &str| {
+                let memory = PeeringMemory { peer_blocks: vec![block.parse().unwrap()], ..PeeringMemory::default() };
+                BTreeMap::from([("pcx-1".to_owned(), memory)])
+            };
+            (f.before.peerings, f.plan.state.peerings) = (read(before), read("10.20.0.0/16"));
+        })
+    };
+    outside("10.20.0.0/16").passes();
+    outside("10.9.0.0/16").is_stopped_by(&["W2"]);
+}
+
+#[test]
+fn w8_what_was_leaving_before_this_pass_replaces_nothing() {
+    let replaced = || deregister(OLD, Grounds::Replaced);
+    replaced().passes();
+    replaced()
+        .with(|f| {
+            let memory = f.before.endpoints.values_mut().next().unwrap();
+            memory.owned.push(OwnedTarget { phase: Phase::Leaving, ..owned(NEW) });
+        })
+        .is_stopped_by(&["W8"]);
+    replaced()
+        .with(|f| {
+            let memory = f.before.endpoints.values_mut().next().unwrap();
+            let since = "2026-11-21T11:59:59Z".parse().unwrap();
+            memory.owned.push(OwnedTarget { phase: Phase::Leaving, since, ..owned(NEW) });
+        })
+        .passes();
 }
 
 fn create(connection: &str) -> Forged {
@@ -343,7 +381,8 @@ fn one_forged_action_stops_no_other() {
     let forged = deregistration(GROUP, "10.9.0.77:5432", Grounds::NotInSpec);
     let found = Forged::new(vec![honest, forged.clone()]);
     let others = OtherClusters { cluster: "acme-prod", fleet: &found.others };
-    let violations = check(&found.plan, &found.before, &found.observed, others);
+    let now = "2026-11-21T12:00:29Z".parse().unwrap();
+    let violations = check(&found.plan, &found.before, &found.observed, others, now);
     assert_eq!(violations.len(), 1);
     assert_eq!(violations[0].action, forged);
     assert!(!violations[0].why.is_empty());

@@ -3,8 +3,9 @@
 use domain::condition::ConditionKind::Registered;
 use peering_watcher::state::WatcherState;
 use ports::{Health, PeeringState};
+use serde_json::json;
 
-use crate::world::{GROUP, NEW, OLD, World};
+use crate::world::{GROUP, NEW, OLD, SECOND_GROUP, World};
 
 const NOTHING: [&str; 0] = [];
 const FOREIGN: &str = "10.9.0.99:5432";
@@ -126,6 +127,25 @@ fn w2_watcher_case_state_lost_removes_nothing_before_two_passes_agree() {
     assert_eq!(world.pass_after(10), NOTHING, "one pass has agreed");
     assert_eq!(world.says(Registered), "false RebuildingState");
     assert_eq!(world.pass_after(10), [format!("DeregisterTarget {OLD}")]);
+}
+
+#[test]
+fn a_registration_that_is_refused_in_every_pass_keeps_no_rebuilt_state_from_being_believed() {
+    let mut world = World::any(&["10.9.0.5"]).settled();
+    world.put(|primary| {
+        let mut second = primary["endpoints"][0].clone();
+        (second["name"], second["target_group_arn"]) = (json!("second"), json!(SECOND_GROUP));
+        primary["endpoints"].as_array_mut().unwrap().push(second);
+    });
+    world.settle();
+    // The second group is full.
+    world.group(SECOND_GROUP).targets.clear();
+    world.calls_fail = true;
+    world.state = WatcherState::default();
+    for _ in 0..3 {
+        assert_eq!(world.pass_after(10), [format!("RegisterTarget {OLD}")]);
+    }
+    assert_eq!(world.state.agreeing, 2);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What each state of a peering connection allows, and what its end takes away.
 
-use domain::condition::ConditionKind::{Healthy, NameResolves, PeeringAccepted, Registered, RouteReady};
+use domain::condition::ConditionKind::{
+    AddressAllowed, Healthy, NameResolves, PeeringAccepted, Registered, RouteReady,
+};
 use peering_watcher::observed::Seen;
 use ports::{Peering, PeeringState, PeeringVpc};
 use serde_json::json;
@@ -276,13 +278,35 @@ fn w1_watcher_case_secondary_cidr_removed_takes_its_target_away() {
     world.settle();
     let one = peering("pcx-1", PeeringState::Active, "vpc-peer", &["10.9.0.0/16"]);
     world.peerings.insert("pcx-1".to_owned(), Seen::Known(one));
+    assert_eq!(world.pass_after(10), NOTHING, "an answer from before an earlier change would say the same");
+    assert_eq!(world.says(AddressAllowed), "false AddressOutsidePeer");
+    assert_eq!(world.pass_after(29), NOTHING);
     assert_eq!(
-        world.pass_after(10),
+        world.pass_after(1),
         ["DeregisterTarget 10.20.0.5:5432", "DeleteRoute 10.20.0.0/16 -> pcx-1 in rtb-1"],
         "the address may be somebody else's soon"
     );
     world.name_answers(&["10.9.0.6"]);
     assert_eq!(world.pass_after(10), [format!("RegisterTarget {NEW}")], "nothing serves: one answer is enough");
+}
+
+#[test]
+fn w2_a_late_answer_about_the_peers_blocks_takes_nothing_away() {
+    let mut world = World::new();
+    world.put(|primary| primary["peerings"][0]["allowed_cidrs"] = json!(["10.0.0.0/8"]));
+    let read = |world: &mut World, blocks: &[&str]| {
+        let peering = peering("pcx-1", PeeringState::Active, "vpc-peer", blocks);
+        world.peerings.insert("pcx-1".to_owned(), Seen::Known(peering));
+    };
+    world.settle();
+    // The block goes and comes back; of the answers after that, one is from between.
+    for blocks in [["10.9.0.0/16"], ["10.20.0.0/16"], ["10.9.0.0/16"], ["10.20.0.0/16"], ["10.9.0.0/16"]] {
+        read(&mut world, &blocks);
+        let done = world.pass_after(12);
+        assert!(done.iter().all(|what| what.starts_with("CreateRoute")), "{blocks:?}: {done:?}");
+    }
+    let (kept, read_at) = (&world.state.peerings["pcx-1"], world.now);
+    assert_eq!(kept.blocks_since, Some(read_at), "each change counts anew");
 }
 
 #[test]
@@ -301,6 +325,16 @@ fn messages_stay_the_same_from_pass_to_pass() {
             assert_eq!(world.state, before, "and no write");
         }
     }
+}
+
+#[test]
+fn while_the_new_peering_cannot_be_read_nothing_is_said_against_what_serves() {
+    let mut world = World::new().settled();
+    world.put(|primary| primary["peerings"][0]["connection_id"] = json!("pcx-2"));
+    world.peerings.insert("pcx-2".to_owned(), unreadable());
+    assert_eq!(world.pass_after(10), NOTHING);
+    assert_eq!(world.turn(), NOTHING);
+    assert_eq!(world.says(Registered), "true Registered");
 }
 
 #[test]

@@ -231,6 +231,22 @@ fn watcher_case_failback_while_the_old_address_drains() {
 }
 
 #[test]
+fn w2_failover_and_failback_within_the_lag_of_the_load_balancers_list() {
+    let mut world = World::new().settled();
+    fail_over(&mut world, "10.9.0.6");
+    // Back at once, while the list still shows the old one as it was.
+    world.name_answers(&["10.9.0.5"]);
+    assert_eq!(world.pass_after(1), NOTHING);
+    world.health(GROUP, OLD, Health::Healthy, "");
+    assert_eq!(world.pass_after(6), [register(OLD)], "whatever a list says that may be from before");
+    world.health(GROUP, OLD, Health::Healthy, "");
+    assert_eq!(world.pass_after(10), NOTHING, "nor is its health believed, and what serves stays");
+    assert_eq!(world.says(Registered), "false OldTargetServing");
+    assert_eq!(world.pass_after(13), [deregister(NEW)], "half a minute after our word the list is as we left it");
+    world.settle();
+}
+
+#[test]
 fn watcher_case_hostname_changed_by_the_customer() {
     let mut world = World::new().settled();
     world.dns.insert("other.example.internal".to_owned(), answer(&["10.9.0.6"], 5));

@@ -99,4 +99,22 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         suite: Suite::Planner,
         caught_by: &["w6_a_route_that_is_not_ours_not_there_or_another_clusters_is_stopped"],
     },
+    Mutation {
+        name: "what-leaves-replaces",
+        breaks: "The gate takes a target that is on its way out for the one that serves instead.",
+        file: CHECK,
+        find: "!leaving.contains(&t.target) && !just_left(&t.target)",
+        replace: "!leaving.contains(&t.target)",
+        suite: Suite::Planner,
+        caught_by: &["w8_what_was_leaving_before_this_pass_replaces_nothing"],
+    },
+    Mutation {
+        name: "one-answer-empties",
+        breaks: "The gate lets one answer about the peer's blocks take a target away.",
+        file: CHECK,
+        find: "(inside(before) && !inside(&plan.state)).then",
+        replace: "(inside(before) && inside(&plan.state)).then",
+        suite: Suite::Planner,
+        caught_by: &["w2_an_address_that_an_earlier_pass_read_as_the_peers_is_not_given_up_at_once"],
+    },
 ];

@@ -100,4 +100,25 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         suite: Suite::Planner,
         caught_by: &["w2_a_writer_over_an_unreadable_peering_is_not_switched_by_one_answer"],
     },
+    Mutation {
+        name: "blocks-count-at-once",
+        breaks: "An answer about the peer's blocks takes targets and routes away, though a late one may say the same.",
+        file: PEERINGS,
+        find: "since.is_none_or(|since| now.duration_since(since) >= BLOCKS_COUNT_AFTER)",
+        replace: "since.is_none_or(|since| now >= since)",
+        suite: Suite::Planner,
+        caught_by: &[
+            "w2_a_late_answer_about_the_peers_blocks_takes_nothing_away",
+            "w1_watcher_case_secondary_cidr_removed_takes_its_target_away",
+        ],
+    },
+    Mutation {
+        name: "unread-and-unwanted",
+        breaks: "While the new peering cannot be read, what came over the old one is told to be unwanted.",
+        file: PLAN,
+        find: "verdicts.iter().any(Verdict::is_open) }",
+        replace: "false }",
+        suite: Suite::Planner,
+        caught_by: &["while_the_new_peering_cannot_be_read_nothing_is_said_against_what_serves"],
+    },
 ];

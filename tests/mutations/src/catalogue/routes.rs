@@ -55,4 +55,25 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             "w1_w6_what_a_pass_registers_and_routes_is_what_a_second_opinion_admits",
         ],
     },
+    Mutation {
+        name: "a-lost-block-loses-its-route-at-once",
+        breaks: "The route of a block goes with the first answer that lacks it, from under the targets that stay.",
+        file: ROUTES,
+        find: "over.is_some_and(|v| lacks(v) && !v.blocks_are_steady(now))",
+        replace: "false",
+        suite: Suite::Planner,
+        caught_by: &[
+            "watcher_case_secondary_cidr_added_and_removed_after_acceptance",
+            "w1_watcher_case_secondary_cidr_removed_takes_its_target_away",
+        ],
+    },
+    Mutation {
+        name: "a-late-answer-forgets-our-old-route",
+        breaks: "A table read from before our route was in it makes that route somebody else's.",
+        file: ROUTES,
+        find: "_ => (m.connection != *connection).then(|| m.connection.clone()),",
+        replace: "_ => None,",
+        suite: Suite::Planner,
+        caught_by: &["a_late_answer_without_our_old_route_does_not_make_it_somebody_elses"],
+    },
 ];

@@ -57,7 +57,7 @@ impl<P: Ports> Job<'_, P> {
                 return Ok(true);
             }
         }
-        let violations = check(&progress.plan, before, observed, others);
+        let violations = check(&progress.plan, before, observed, others, ports.clock().now());
         for violation in &violations {
             tracing::error!(
                 cluster = name,

@@ -173,7 +173,7 @@ impl World {
     fn hold_what_every_plan_must(&self, spec: &ClusterSpec, planned: &Plan, observed: &Observed, times: Times) {
         assert_eq!(*planned, self.planned(spec, observed, times), "the same view gives the same plan");
         let others = OtherClusters { cluster: &self.cluster, fleet: &self.others };
-        assert_eq!(check(planned, &self.state, observed, others), [], "the safety gate has no objection");
+        assert_eq!(check(planned, &self.state, observed, others, self.now), [], "the safety gate has no objection");
         for (at, action) in planned.actions.iter().enumerate() {
             assert!(!planned.actions[..at].contains(action), "nothing is done twice: {action:?}");
             let on_record = match action {
