@@ -69,10 +69,11 @@ pub(crate) fn settle(fleet: &Fleet, overlapping: bool) -> End {
     for gap in [20, 65] {
         pass(fleet, false, gap);
     }
-    // The fleet brake lets go as time passes.
+    // The fleet brake lets go as time passes, and a pin runs out: such a world does not rest.
     let now = fleet.world.time().now();
-    let recent = |at: jiff::Timestamp| now.duration_since(at) < SignedDuration::from_mins(30);
-    if fleet.oracle.read(|o| o.losses.iter().any(|(at, _)| recent(*at))) {
+    let recent = |at: jiff::Timestamp| at <= now && now.duration_since(at) < SignedDuration::from_mins(30);
+    let moves = fleet.oracle.read(|o| o.losses.iter().any(|(at, _)| recent(*at)) || o.pins().any(recent));
+    if moves {
         return end(fleet);
     }
     if counts(fleet) != before {
@@ -146,6 +147,12 @@ impl Oracle {
     fn looked_after(&self) -> Vec<(&str, &Version)> {
         let all = self.specs.clusters().filter_map(|name| Some((name, self.specs.now(name)?)));
         all.filter(|(_, version)| version.spec.as_ref().is_some_and(|spec| !spec.paused)).collect()
+    }
+
+    /// When the pins of the specs run out, or ran out.
+    fn pins(&self) -> impl Iterator<Item = jiff::Timestamp> {
+        let primaries = self.looked_after().into_iter().filter_map(|(_, version)| version.primary());
+        primaries.flat_map(|primary| primary.endpoints.iter().filter_map(|e| e.pin.as_ref())).map(|pin| pin.until)
     }
 
     /// Desired targets that are not registered.

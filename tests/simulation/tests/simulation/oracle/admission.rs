@@ -111,8 +111,8 @@ impl Oracle {
         })
     }
 
-    /// A name was answered: what it gives and is admissible now may be the last good address later.
-    pub(super) fn learn(&mut self, state: &State, record: &Record, host: &str) {
+    /// What a name that was answered gives, or a pin says, and is admissible now, may be the last good address later.
+    pub(super) fn learn(&mut self, state: &State, record: &Record, host: Option<&str>) {
         let Some(pass) = self.pass(record) else { return };
         let since: Timestamp = pass.started.checked_sub(QUERY_LAG).unwrap();
         let mut good = Vec::new();
@@ -120,8 +120,9 @@ impl Oracle {
             for version in self.specs.since(cluster, since) {
                 let Some(primary) = version.primary() else { continue };
                 for endpoint in &primary.endpoints {
-                    let mut all: Vec<Ipv4Addr> = endpoint.pin.iter().map(|pin| pin.address).collect();
-                    if endpoint.host.as_str() == host {
+                    let pin = endpoint.pin.iter().filter(|pin| pass.started < pin.until);
+                    let mut all: Vec<Ipv4Addr> = pin.map(|pin| pin.address).collect();
+                    if let Some(host) = host.filter(|host| endpoint.host.as_str() == *host) {
                         all.extend(given(endpoint, &pass.names[host]));
                     }
                     for spec in &primary.peerings {

@@ -60,6 +60,10 @@ pub(crate) struct Oracle {
     pub(crate) losses: Vec<(Timestamp, String)>,
     /// The passes that wrote a cluster's state since it began.
     pub(crate) agreeing: BTreeMap<String, BTreeSet<(String, u64)>>,
+    /// Since when passes that wrote a cluster's state were told that a connection is not known, in an unbroken row.
+    pub(crate) missed: BTreeMap<(String, String), Timestamp>,
+    /// Who serves in a group of a writer.
+    pub(crate) writers: BTreeMap<String, Target>,
     /// When the writer of a group was changed.
     pub(crate) switches: BTreeMap<String, Vec<Timestamp>>,
     pub(crate) pause_since: Option<Timestamp>,
@@ -114,6 +118,7 @@ pub(crate) fn cluster_of(arn: &str) -> String {
 
 impl Oracle {
     pub(crate) fn violate(&mut self, invariant: &'static str, what: String) {
+        let what = self.now.map_or_else(|| what.clone(), |now| format!("{now:.3} {what}"));
         self.violations.push(Violation { invariant, what });
     }
 
@@ -126,6 +131,7 @@ impl Oracle {
         let in_hand = self.now.and_then(|now| now.checked_sub(LONGEST_PASS).ok());
         self.good.retain(|(arn, ..), at| cluster_of(arn) != cluster || in_hand.is_some_and(|since| *at >= since));
         self.agreeing.remove(cluster);
+        self.missed.retain(|(of, _), _| of != cluster);
         for ((arn, _), ours) in &mut self.ours {
             if cluster_of(arn) == cluster {
                 ours.orphan = true;
@@ -156,9 +162,13 @@ impl Oracle {
         self.remember(record);
         match &record.happened {
             Happened::Published(_) => self.notices += 1,
-            Happened::NameAsked(host, _) if record.answered => self.learn(state, record, host),
+            Happened::Queried(pk, _) if pk == "cluster" => self.learn(state, record, None),
+            Happened::PeeringsListed(_) | Happened::PeeringRead(..) if record.answered => {
+                self.learn(state, record, None)
+            }
+            Happened::NameAsked(host, _) if record.answered => self.learn(state, record, Some(host)),
             Happened::GatewayResolved(_, names) if record.answered => {
-                names.iter().for_each(|(host, _)| self.learn(state, record, host));
+                names.iter().for_each(|(host, _)| self.learn(state, record, Some(host)));
             }
             Happened::GatewayProbed(_, servers) => {
                 servers.iter().for_each(|server| self.probed(state, record, server.address));
@@ -251,7 +261,8 @@ impl Oracle {
                     for ((arn, target), ours) in &mut self.ours {
                         ours.orphan &= cluster_of(arn) != key.sk || !targets::has_record(body, arn, *target);
                     }
-                    if let Some(pass) = self.pass(record) {
+                    if let Some(pass) = self.pass(record).cloned() {
+                        self.tell(&key.sk, &pass, now);
                         let id = (record.process.to_string(), pass.number);
                         self.agreeing.entry(key.sk.clone()).or_default().insert(id);
                     }
@@ -259,6 +270,20 @@ impl Oracle {
                 ("state#peering-watcher", None) => self.state_lost(&key.sk),
                 _ => {}
             }
+        }
+    }
+
+    /// What a pass was told of connections by their ids is known to the cluster from now on.
+    fn tell(&mut self, cluster: &str, pass: &Pass, now: Timestamp) {
+        for (id, answer) in &pass.by_id {
+            let key = (cluster.to_owned(), id.clone());
+            match answer {
+                Some(_) => self.missed.remove(&key),
+                None => self.missed.insert(key.clone(), self.missed.get(&key).copied().unwrap_or(now)),
+            };
+        }
+        for peering in pass.listed.iter().flatten() {
+            self.missed.remove(&(cluster.to_owned(), peering.id.clone()));
         }
     }
 

@@ -81,8 +81,12 @@ impl Oracle {
             self.violate("W3", format!("{process}: {target} in {arn} was registered without a record of it"));
         }
         self.take(state, record, arn, target);
-        let others = state.registered(arn).iter().any(|t| *t != target);
-        if others {
+        self.chosen(record, arn, target);
+    }
+
+    /// The target that serves a writer from now on: another one than before is a switch.
+    fn chosen(&mut self, record: &Record, arn: &str, target: Target) {
+        if self.writers.insert(arn.to_owned(), target).is_some_and(|before| before != target) {
             self.switches.entry(arn.to_owned()).or_default().push(record.at);
         }
     }
@@ -99,11 +103,14 @@ impl Oracle {
             self.violate("W6", format!("{process}: {target} in {arn} is not ours"));
             return;
         }
+        if let [left] = state.registered(arn)[..] {
+            self.chosen(record, arn, left);
+        }
         let Some(pass) = self.pass(record).cloned() else { return };
         let versions = self.specs.since(&cluster, pass.started.checked_sub(QUERY_LAG).unwrap());
         let others = self.agreeing.get(&cluster).into_iter().flatten();
         let agreed = others.filter(|id| **id != (process.to_string(), pass.number)).count();
-        if agreed < 2 && !self.acknowledged(&cluster, "RebuildingState") {
+        if agreed < 2 && !lost && !self.acknowledged(&cluster, "RebuildingState") {
             let what = format!("{process}: {target} in {arn} went although only {agreed} passes had agreed");
             self.violate("W2", what);
         }
@@ -166,15 +173,25 @@ impl Oracle {
         if !versions.iter().any(|v| v.primary().is_some()) {
             return Err("the cluster is deleted, and what serves is to be retained".to_owned());
         }
-        for id in &ours.connections {
-            if pass.answers(id).flatten().any(|peering| peering.state.is_terminal()) {
-                return Ok(Ground::Said);
-            }
-            if pass.answers(id).any(|answer| answer.is_none()) {
-                let long = GONE_AFTER.checked_sub(READ_LAG).unwrap();
-                if self.visible.get(id).is_none_or(|at| now.duration_since(*at) >= long) {
-                    return Ok(Ground::Uncounted("not found"));
-                }
+        // Peered anew, and over before it carried anything: what the spec dropped and what it names have ended alike.
+        let dropped = |id: &String| versions.iter().any(|v| living(v) && v.peering(id).is_none());
+        let over = |id: &String| {
+            let mut reads = pass.peering(id).peekable();
+            reads.peek().is_some() && reads.all(|read| read.state.is_terminal())
+        };
+        if ours.connections.iter().any(dropped) && ours.connections.iter().all(over) {
+            return Ok(Ground::Said);
+        }
+        let ended = |id: &String| pass.answers(id).flatten().any(|peering| peering.state.is_terminal());
+        if ours.connections.iter().any(ended) {
+            return Ok(Ground::Said);
+        }
+        let long = GONE_AFTER.checked_sub(READ_LAG).unwrap();
+        for id in ours.connections.iter().filter(|id| pass.answers(id).any(|answer| answer.is_none())) {
+            let in_sight = self.visible.get(id).is_some_and(|at| now.duration_since(*at) < long);
+            let missed = self.missed.get(&(cluster_of(arn), id.clone()));
+            if !in_sight || missed.is_some_and(|at| now.duration_since(*at) >= long) {
+                return Ok(Ground::Uncounted("not found"));
             }
         }
         let replaced = self.replaced(state, record, versions, arn, target);
@@ -244,7 +261,9 @@ impl Oracle {
             return None;
         }
         let serves = |t: &Target| state.registered(arn).contains(t) && was_healthy(state, arn, *t, now);
-        if healthy.iter().any(serves) {
+        // Meanwhile somebody may have taken the group off its load balancer: then nothing serves, and nothing is lost.
+        let detached = state.group(arn).is_some_and(|group| !group.attached);
+        if detached || healthy.iter().any(serves) {
             return Some(Ok(()));
         }
         Some(Err(format!("{healthy:?} was read as healthy in its place, and is no target any more")))
