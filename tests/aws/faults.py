@@ -16,6 +16,7 @@ THROTTLES = {
     "dynamodb": (400, "ThrottlingException", "Rate of requests exceeds the allowed throughput."),
     "sns": (400, "Throttling", "Rate exceeded"),
     "lambda": (429, "TooManyRequestsException", "Rate Exceeded."),
+    "secretsmanager": (400, "ThrottlingException", "Rate exceeded"),
 }
 FAILURES = {
     "ec2": (500, "InternalError", "An internal error has occurred"),
@@ -23,6 +24,7 @@ FAILURES = {
     "dynamodb": (500, "InternalServerError", "The request processing has failed because of an unknown error."),
     "sns": (500, "InternalFailure", "The request processing has failed because of an unknown error."),
     "lambda": (500, "ServiceException", "An error occurred and the request cannot be processed."),
+    "secretsmanager": (500, "InternalServiceError", "An error occurred on the server side."),
 }
 NAMESPACES = {
     "elasticloadbalancing": "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
@@ -138,6 +140,9 @@ def error(service, status, code, message):
         package = DYNAMODB_PACKAGES.get(code, "com.amazonaws.dynamodb.v20120810")
         body = json.dumps({"__type": f"{package}#{code}", "message": message})
         content_type = "application/x-amz-json-1.0"
+    elif service == "secretsmanager":
+        body = json.dumps({"__type": code, "Message": message})
+        content_type = "application/x-amz-json-1.1"
     elif service == "ec2":
         body = (
             '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error>'

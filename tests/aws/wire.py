@@ -31,6 +31,8 @@ EVENTUALLY_CONSISTENT = {
     ("ec2", "DescribeRouteTables"),
     # Unless it asks for a consistent read.
     ("dynamodb", "Query"),
+    # "All Secrets Manager operations are eventually consistent" (API_ListSecrets).
+    ("secretsmanager", "GetSecretValue"),
 }
 
 

@@ -36,8 +36,13 @@ impl Call {
         format!("{}:{}", self.service, self.operation)
     }
 
-    /// Whether it is a call that may change something: one whose name doesn't say that it reads.
+    /// Whether it is a call that may change something: one whose name doesn't say that it reads. What a function is invoked
+    /// for, its payload says: these verbs of a gateway change nothing.
     pub fn mutates(&self) -> bool {
+        let verb = self.params.pointer("/Payload/verb").and_then(Value::as_str);
+        if self.name() == "lambda:Invoke" && matches!(verb, Some("resolve" | "probe")) {
+            return false;
+        }
         !["Describe", "Get", "List", "Query", "Scan", "BatchGet", "TransactGet"]
             .iter()
             .any(|verb| self.operation.starts_with(verb))

@@ -1,12 +1,12 @@
 //! A story is played: once as it is, then with trouble in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use stack::{Call, Error, Stack};
-use wire::ACME;
+use wire::{ACME, text};
 
 use crate::end::{End, Labels};
 use crate::story::{Play, Step, Story};
@@ -21,6 +21,9 @@ const NOTICE: &str = "sns:Publish";
 /// How many conditions a cluster has of which there may be news.
 const CONDITIONS: usize = 6;
 
+/// The conditions that say what was seen of the customer's side. Others say what was done, and that may really wait.
+const SEEN: [&str; 4] = ["NameResolves", "Reachable", "IsWriter", "ReplicationReady"];
+
 /// What an undisturbed step was.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
@@ -28,6 +31,8 @@ pub(crate) struct Record {
     pub(crate) calls: Vec<Place>,
     /// What was sent that may change the world, notices included, and how often.
     pub(crate) changes: BTreeMap<String, usize>,
+    /// What was seen to be false, as it was told.
+    pub(crate) denied: BTreeSet<String>,
     /// The least number of serving targets that the step itself allows.
     pub(crate) floor: usize,
     pub(crate) end: End,
@@ -41,7 +46,7 @@ pub(crate) fn undisturbed(story: &Story, stage: Stack) -> Vec<Record> {
         play.a_minute_passes();
         let before = play.serving_targets();
         (step.happens)(&mut play);
-        let mark = play.scene.mark();
+        let (mark, told) = (play.scene.mark(), play.scene.notices().len());
         let mut last = mark;
         for _ in 0..step.passes {
             last = play.scene.mark();
@@ -54,6 +59,7 @@ pub(crate) fn undisturbed(story: &Story, stage: Stack) -> Vec<Record> {
         records.push(Record {
             calls: places(at, &calls),
             changes: changes(&Labels::of(&play), &calls),
+            denied: denied(&play, told),
             floor: before.min(play.serving_targets()),
             end: End::of(&play),
         });
@@ -83,6 +89,14 @@ fn changes(labels: &Labels, calls: &[Call]) -> BTreeMap<String, usize> {
         *found.entry(what).or_default() += 1;
     }
     found
+}
+
+/// What was seen to be false, as it was told, but for the first `skip` notices.
+fn denied(play: &Play, skip: usize) -> BTreeSet<String> {
+    let notices = play.scene.stack.notices().unwrap();
+    let notices = notices.iter().skip(skip).map(stack::PublishedNotice::json);
+    let told = notices.filter(|notice| notice["to"] == "false").map(|notice| text(&notice["condition"]));
+    told.filter(|condition| SEEN.contains(&condition.as_str())).collect()
 }
 
 /// How a play with trouble in it went.
@@ -130,7 +144,7 @@ pub(crate) fn disturbed(story: &Story, records: &[Record], trials: &[Trial], sta
 /// One step with one trouble, until a pass finds nothing to do any more and everything is as after the undisturbed step.
 /// `false`: the trouble was none.
 fn disturbed_step(play: &mut Play, step: &Step, record: &Record, trial: &Trial) -> Result<bool, Vec<String>> {
-    let mark = play.scene.mark();
+    let (mark, told) = (play.scene.mark(), play.scene.notices().len());
     let mut broken = Vec::new();
     play.scene.stack.fault(&trial.trouble.at(&trial.place)).unwrap();
     let mut missing = Vec::new();
@@ -158,6 +172,14 @@ fn disturbed_step(play: &mut Play, step: &Step, record: &Record, trial: &Trial) 
     broken.extend(missing);
     let calls = play.scene.calls_since(mark);
     judge_changes(play, record, trial, &calls, &mut broken);
+    let denied = denied(play, told);
+    // What is false may be told anew once it is seen again.
+    let is_false = |kind: &&String| record.end.told.get(&format!("{ACME} {kind}")).is_some_and(|to| to == "false");
+    let more: Vec<&String> = denied.difference(&record.denied).filter(|kind| !is_false(kind)).collect();
+    // What cannot be seen is unknown.
+    if trial.blinds() && !more.is_empty() {
+        broken.push(format!("told to be false, and all that is wrong is that it could not be seen: {more:?}"));
+    }
     if !broken.is_empty() {
         return Err(broken);
     }
@@ -233,7 +255,7 @@ fn judge_changes(play: &Play, record: &Record, trial: &Trial, calls: &[Call], br
         }
         // What cannot be read is news, and so is that it can be read again.
         let news = if notice { 2 * CONDITIONS } else { 0 };
-        let repeated = usize::try_from(trial.trouble.times()).unwrap();
+        let repeated = usize::try_from(trial.trouble.times(&trial.place.name)).unwrap();
         if times > undisturbed + repeated + news {
             broken.push(format!("{what} is sent {times} times, undisturbed {undisturbed}"));
         }

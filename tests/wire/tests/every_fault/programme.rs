@@ -10,7 +10,7 @@ use stack::{Emulator, Stack};
 
 use crate::perform::{Record, disturbed, undisturbed};
 use crate::story::Story;
-use crate::trouble::{Name, Place, Trial, Trouble};
+use crate::trouble::{Name, Place, SECRET, Trial, Trouble};
 
 /// A part of a trial's name: only trials that have it are made. Several parts are joined by `+`.
 pub(crate) const ONLY: &str = "PILOTHOUSE_TRIALS";
@@ -24,8 +24,12 @@ const STAGES: usize = 10;
 pub(crate) struct Results {
     /// How many calls the story makes undisturbed.
     pub(crate) calls: usize,
+    /// How many of them the story is about.
+    pub(crate) about: usize,
     /// How many places were tried, by trouble.
     pub(crate) tried: BTreeMap<Trouble, usize>,
+    /// As `tried`, by what was called.
+    pub(crate) tried_at: BTreeMap<(String, Trouble), usize>,
     /// Stale answers that were no different.
     pub(crate) void: usize,
     /// What went wrong, with how to see it again.
@@ -54,9 +58,10 @@ pub(crate) fn run(stories: &'static [Story], only: Option<&str>) -> BTreeMap<&'s
         while let Some(story) = queue_of_stories.lock().unwrap().pop_front() {
             let records = Arc::new(undisturbed(story, stage()));
             let calls = records.iter().map(|r| r.calls.len()).sum();
-            let mut trials = trials(&records);
+            let about = places(story, &records);
+            let mut trials = trials(&about, records.len());
             trials.retain(|t| parts.iter().all(|part| id(story, t).contains(part)));
-            results.lock().unwrap().insert(story.name, Results { calls, ..Results::default() });
+            results.lock().unwrap().insert(story.name, Results { calls, about: about.len(), ..Results::default() });
             let plays = plays(trials, records.len());
             let made = plays.into_iter().map(|trials| Job { story, records: Arc::clone(&records), trials });
             jobs.lock().unwrap().extend(made);
@@ -87,6 +92,8 @@ pub(crate) fn run(stories: &'static [Story], only: Option<&str>) -> BTreeMap<&'s
                 Ok(outcome) => {
                     for trial in &outcome.held {
                         *result.tried.entry(trial.trouble).or_default() += 1;
+                        let called = (trial.place.name.operation.clone(), trial.trouble);
+                        *result.tried_at.entry(called).or_default() += 1;
                     }
                     result.void += outcome.void.len();
                     undone.retain(|t| !outcome.held.contains(t) && !outcome.void.contains(t));
@@ -153,16 +160,21 @@ pub(crate) fn tell(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
+/// The calls that a story is about.
+fn places<'r>(story: &Story, records: &'r [Record]) -> Vec<&'r Place> {
+    let about = |place: &&Place| story.about.iter().any(|part| place.name.to_string().contains(part));
+    records.iter().flat_map(|r| &r.calls).filter(about).collect()
+}
+
 /// What is tried. A kill: at each call. Each kind of call in each story fails in each way, each way at another occurrence.
 /// Of calls that change something, each kind in each step also fails at its first and at its last occurrence: refused
 /// (a throttle; a 500 is no different to the caller), not sent, done with the reply lost, and with the reply lost once, where the
 /// SDK's retry finds the call done. What can be stale is, wherever it is read.
-fn trials(records: &[Record]) -> Vec<Trial> {
-    let all: Vec<&Place> = records.iter().flat_map(|r| &r.calls).collect();
+fn trials(all: &[&Place], steps: usize) -> Vec<Trial> {
     let mut trials = BTreeSet::new();
     let mut attempt = |place: &Place, trouble| trials.insert(Trial { place: place.clone(), trouble });
     let mut kinds: BTreeMap<&Name, Vec<&Place>> = BTreeMap::new();
-    for place in &all {
+    for place in all {
         kinds.entry(&place.name).or_default().push(place);
         attempt(place, Trouble::KillBefore);
         if place.mutates {
@@ -177,7 +189,7 @@ fn trials(records: &[Record]) -> Vec<Trial> {
         for (n, trouble) in failures.into_iter().enumerate() {
             attempt(places[n * places.len() / failures.len()], trouble);
         }
-        for step in 0..records.len() {
+        for step in 0..steps {
             let mut of_step = places.iter().filter(|p| p.mutates && p.step == step);
             let ends = [of_step.next(), of_step.next_back()];
             for place in ends.into_iter().flatten() {
@@ -197,6 +209,7 @@ fn can_be_stale(place: &Place) -> bool {
         "ec2:DescribeVpcPeeringConnections",
         "ec2:DescribeRouteTables",
         "dynamodb:Query",
+        SECRET,
     ]
     .contains(&place.name.operation.as_str())
 }

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use stack::NewPeering;
 use wire::{ACME, FIRST, FOREIGN, SECOND, Scene, THIRD};
 
-use crate::story::{Play, Step, Story};
+use crate::customer;
+use crate::story::{ALL, Play, Step, Story};
 
 /// Every story of the watcher.
 pub(crate) const STORIES: &[Story] = &[
@@ -17,12 +18,14 @@ pub(crate) const STORIES: &[Story] = &[
             play
         },
         steps: &[Step { what: "accepted", happens: |p| p.scene.peering_becomes(ACME, "active"), passes: 3 }, TIME],
+        about: ALL,
         least_calls: 30,
     },
     Story {
         name: "failover",
         begin: |stage| Play::serving(stage, writer),
         steps: &[Step { what: "name moves", happens: |p| p.scene.name_moves_to(&[SECOND]), passes: 3 }, TIME, TIME],
+        about: ALL,
         least_calls: 40,
     },
     Story {
@@ -39,6 +42,7 @@ pub(crate) const STORIES: &[Story] = &[
             TIME,
             TIME,
         ],
+        about: ALL,
         least_calls: 40,
     },
     Story {
@@ -48,6 +52,7 @@ pub(crate) const STORIES: &[Story] = &[
             Step { what: "deleted", happens: |p| p.scene.peering_becomes(ACME, "deleted"), passes: 2 },
             Step { passes: 3, ..TIME },
         ],
+        about: ALL,
         least_calls: 30,
     },
     Story {
@@ -78,12 +83,14 @@ pub(crate) const STORIES: &[Story] = &[
             },
             Step { what: "old one deleted", happens: |p| p.scene.peering_becomes(ACME, "deleted"), passes: 1 },
         ],
+        about: ALL,
         least_calls: 20,
     },
     Story {
         name: "deletion with teardown",
         begin: |stage| Play::serving(stage, writer),
         steps: &[Step { what: "deleted", happens: |p| p.scene.delete(ACME), passes: 2 }, TIME],
+        about: ALL,
         least_calls: 30,
     },
     Story {
@@ -100,6 +107,7 @@ pub(crate) const STORIES: &[Story] = &[
             TIME,
             TIME,
         ],
+        about: ALL,
         least_calls: 40,
     },
     Story {
@@ -121,6 +129,7 @@ pub(crate) const STORIES: &[Story] = &[
             },
             TIME,
         ],
+        about: ALL,
         least_calls: 40,
     },
     Story {
@@ -139,12 +148,25 @@ pub(crate) const STORIES: &[Story] = &[
             },
             TIME,
         ],
+        about: ALL,
         least_calls: 20,
+    },
+    Story {
+        name: "failover through a gateway",
+        begin: customer::serving,
+        steps: &[
+            Step { what: "secret filled in", happens: customer::secret_is_filled_in, passes: 2 },
+            Step { what: "name moves", happens: customer::name_follows, passes: 2 },
+            TIME,
+        ],
+        about: &["lambda:", "secretsmanager:", "elasticloadbalancing:", " state#peering-watcher"],
+        least_calls: 70,
     },
     Story {
         name: "nothing happens",
         begin: |stage| Play::serving(stage, writer),
         steps: &[Step { what: "cold start", happens: |p| p.scene.cold_start(), passes: 2 }],
+        about: ALL,
         least_calls: 10,
     },
 ];

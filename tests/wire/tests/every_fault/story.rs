@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use stack::{Stack, World, WorldCluster};
 use wire::{ACME, Scene};
 
+use crate::customer::Transit;
+
 /// Somebody else's cluster: its target group exists, holds a target, and is nothing to the watcher.
 const NEIGHBOUR: &str = "neighbour";
 /// Somebody else's route.
@@ -14,6 +16,9 @@ const NOT_OURS: &str = "10.77.0.0/16";
 const INITIAL_SECONDS: f64 = 60.0;
 /// What passes between two steps: health checks, the lag of ELB's reads, a lease of the lock.
 const MINUTE: i64 = 61;
+
+/// Every call.
+pub(crate) const ALL: &[&str] = &[""];
 
 /// A story: how the world is when it begins, and what happens in it, step after step.
 #[derive(Clone, Copy)]
@@ -24,6 +29,9 @@ pub(crate) struct Story {
     pub(crate) begin: fn(Stage) -> Play,
     /// What happens.
     pub(crate) steps: &'static [Step],
+    /// The calls that go wrong in it: those whose names have one of these parts. [`ALL`], unless what is left out goes wrong
+    /// in the same code in other stories.
+    pub(crate) about: &'static [&'static str],
     /// How many calls it makes at least undisturbed. A story that shrinks has lost what it was about.
     pub(crate) least_calls: usize,
 }
@@ -44,16 +52,23 @@ pub(crate) type Stage = Stack;
 
 /// A story on its stage.
 pub(crate) struct Play {
+    /// The customer's gateway, where the story has one. It ends before the stage that it runs on.
+    pub(crate) transit: Option<Transit>,
     pub(crate) scene: Scene,
     /// Ids that the story made, by what they are called in it.
     pub(crate) noted: BTreeMap<&'static str, String>,
 }
 
 impl Play {
-    /// [`ACME`], whose peering is in `state`, and bystanders: a neighbour's target group and a route that is not ours.
+    /// [`ACME`], whose peering is in `state`.
     pub(crate) fn with_peering(stage: Stage, state: &str) -> Self {
+        Self::of(stage, WorldCluster { state: Some(state.to_owned()), ..WorldCluster::named(ACME, "10.9.0.0/16") })
+    }
+
+    /// A cluster, and bystanders: a neighbour's target group and a route that is not ours.
+    pub(crate) fn of(stage: Stage, acme: WorldCluster) -> Self {
         let clusters = vec![
-            WorldCluster { state: Some(state.to_owned()), ..WorldCluster::named(ACME, "10.9.0.0/16") },
+            acme,
             WorldCluster { state: Some("active".to_owned()), ..WorldCluster::named(NEIGHBOUR, "10.10.0.0/16") },
         ];
         let world = World { initial_seconds: Some(INITIAL_SECONDS), clusters, ..World::default() };
@@ -61,7 +76,7 @@ impl Play {
         scene.stack.register_target(&scene.arn(NEIGHBOUR), "10.10.0.5", 5432, Some("all")).unwrap();
         let table = scene.made.route_table_ids.first().unwrap();
         scene.stack.put_route(table, NOT_OURS, &scene.connection(NEIGHBOUR), false).unwrap();
-        Self { scene, noted: BTreeMap::new() }
+        Self { transit: None, scene, noted: BTreeMap::new() }
     }
 
     /// `spec` put, its targets registered, healthy and settled.

@@ -4,6 +4,11 @@ use std::fmt;
 
 use stack::{Call, Fault, FaultKind};
 
+/// A gateway is asked.
+const INVOKE: &str = "lambda:Invoke";
+/// A secret is read.
+pub(crate) const SECRET: &str = "secretsmanager:GetSecretValue";
+
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Trouble {
@@ -48,9 +53,12 @@ impl Trouble {
         }
     }
 
-    /// How many calls it hits. The SDK makes two attempts: one failure it mends by itself.
-    pub(crate) fn times(self) -> i32 {
+    /// How many calls it hits. The SDK makes two attempts: one failure it mends by itself. A gateway is asked only once, and
+    /// a secret is not waited for until its second attempt.
+    pub(crate) fn times(self, call: &Name) -> i32 {
         match self {
+            _ if call.operation == INVOKE => 1,
+            Self::TimeOut if call.operation == SECRET => 1,
             Self::Throttle | Self::Error500 | Self::Reset | Self::TimeOut | Self::Lost => 2,
             Self::LostOnce | Self::Stale | Self::KillBefore | Self::KillAfter => 1,
         }
@@ -66,6 +74,8 @@ impl Trouble {
             Self::Throttle => (FaultKind::Throttle, None),
             Self::Error500 => (FaultKind::Error500, None),
             Self::Reset => (FaultKind::Reset, None),
+            // A gateway has 9 s.
+            Self::TimeOut if place.name.operation == INVOKE => (FaultKind::Timeout, Some(10.0)),
             // The SDK gives up an attempt after 4 s.
             Self::TimeOut => (FaultKind::Timeout, Some(5.0)),
             Self::LostOnce | Self::Lost => (FaultKind::LostReply, None),
@@ -76,11 +86,11 @@ impl Trouble {
         };
         let name = &place.name;
         let containing = (!name.on.is_empty()).then(|| format!("\"{}\"", name.on));
-        Fault { seconds, containing, ..Fault::new(&name.operation, kind).times(self.times()).after(place.nth) }
+        Fault { seconds, containing, ..Fault::new(&name.operation, kind).times(self.times(name)).after(place.nth) }
     }
 }
 
-/// A call's name: what is asked, and of which partition where it is our table.
+/// A call's name: what is asked, and of which partition where it is our table, which verb of a gateway, which secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Name {
     pub(crate) operation: String,
@@ -89,8 +99,14 @@ pub(crate) struct Name {
 
 impl Name {
     pub(crate) fn of(call: &Call) -> Self {
-        let pointers =
-            ["/ExpressionAttributeValues/:pk/S", "/Key/pk/S", "/Item/pk/S", "/TransactItems/0/Put/Item/pk/S"];
+        let pointers = [
+            "/ExpressionAttributeValues/:pk/S",
+            "/Key/pk/S",
+            "/Item/pk/S",
+            "/TransactItems/0/Put/Item/pk/S",
+            "/Payload/verb",
+            "/SecretId",
+        ];
         let on = pointers.iter().find_map(|pointer| call.params.pointer(pointer)?.as_str()).unwrap_or_default();
         Self { operation: call.name(), on: on.to_owned() }
     }
@@ -118,6 +134,14 @@ pub(crate) struct Place {
 pub(crate) struct Trial {
     pub(crate) place: Place,
     pub(crate) trouble: Trouble,
+}
+
+impl Trial {
+    /// Whether all that happens is that the customer's side cannot be seen: a gateway or a secret does not answer.
+    pub(crate) fn blinds(&self) -> bool {
+        let called = self.place.name.operation.as_str();
+        [INVOKE, SECRET].contains(&called) && self.trouble != Trouble::Stale && !self.trouble.kills()
+    }
 }
 
 impl fmt::Display for Trial {
