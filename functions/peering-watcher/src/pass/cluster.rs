@@ -187,6 +187,7 @@ impl<P: Ports> Job<'_, P> {
                 generation: self.record.generation,
                 primary,
                 state: &before,
+                agreed: at_start.agreeing,
                 acknowledged: &acknowledged,
                 others: OtherClusters { cluster: &self.record.name, fleet: self.routes },
                 held,

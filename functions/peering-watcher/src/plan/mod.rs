@@ -41,6 +41,8 @@ pub struct View<'a> {
     pub primary: Option<&'a Primary>,
     /// What was kept. Empty for a new cluster and after a loss.
     pub state: &'a WatcherState,
+    /// How many passes had agreed when this one began. However often it looks, it is one of them.
+    pub agreed: u8,
     /// What people acknowledged.
     pub acknowledged: &'a BTreeSet<String>,
     /// The rest of the fleet's routes.
@@ -289,6 +291,7 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
     } else if looked
         && seen_any
         && state.agreeing < AGREEING_PASSES
+        && state.agreeing <= view.agreed
         && plan.actions.iter().all(|a| is_repeated(a, view.state))
     {
         state.agreeing += 1;

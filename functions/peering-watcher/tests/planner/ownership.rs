@@ -142,10 +142,22 @@ fn a_registration_that_is_refused_in_every_pass_keeps_no_rebuilt_state_from_bein
     world.group(SECOND_GROUP).targets.clear();
     world.calls_fail = true;
     world.state = WatcherState::default();
-    for _ in 0..3 {
+    for agreed in [0, 1, 2] {
         assert_eq!(world.pass_after(10), [format!("RegisterTarget {OLD}")]);
+        assert_eq!(world.state.agreeing, agreed);
     }
-    assert_eq!(world.state.agreeing, 2);
+}
+
+#[test]
+fn a_pass_agrees_once_however_often_it_looks() {
+    let mut world = after_a_loss();
+    world.group(GROUP).targets.clear();
+    world.calls_fail = true;
+    assert_eq!(world.pass_after(10), [format!("RegisterTarget {OLD}")]);
+    assert_eq!(world.state.agreeing, 0);
+    world.calls_fail = false;
+    assert_eq!(world.pass_after(10), [format!("RegisterTarget {OLD}")], "and it looks again");
+    assert_eq!(world.state.agreeing, 1);
 }
 
 #[test]

@@ -231,7 +231,7 @@ fn watcher_case_failback_while_the_old_address_drains() {
 }
 
 #[test]
-fn w2_failover_and_failback_within_the_lag_of_the_load_balancers_list() {
+fn w2_watcher_case_failover_and_failback_within_the_lag_of_the_load_balancers_list() {
     let mut world = World::new().settled();
     fail_over(&mut world, "10.9.0.6");
     // Back at once, while the list still shows the old one as it was.

@@ -154,7 +154,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         find: "            if leaves {\n                returning.insert(owned.target);\n            }\n",
         replace: "",
         suite: Suite::Planner,
-        caught_by: &["w2_failover_and_failback_within_the_lag_of_the_load_balancers_list"],
+        caught_by: &["w2_watcher_case_failover_and_failback_within_the_lag_of_the_load_balancers_list"],
     },
     Mutation {
         name: "health-from-before-our-word-is-believed",
@@ -163,7 +163,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         find: "find(target).filter(|_| !doubted.contains(&target))",
         replace: "find(target)",
         suite: Suite::Planner,
-        caught_by: &["w2_failover_and_failback_within_the_lag_of_the_load_balancers_list"],
+        caught_by: &["w2_watcher_case_failover_and_failback_within_the_lag_of_the_load_balancers_list"],
     },
     Mutation {
         name: "a-refusal-keeps-a-rebuilt-state-from-being-believed",
@@ -173,5 +173,14 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         replace: "plan.actions.is_empty()",
         suite: Suite::Planner,
         caught_by: &["a_registration_that_is_refused_in_every_pass_keeps_no_rebuilt_state_from_being_believed"],
+    },
+    Mutation {
+        name: "a-pass-agrees-with-itself",
+        breaks: "A pass that looks several times counts as several that agree on a rebuilt state.",
+        file: PLAN,
+        find: "        && state.agreeing <= view.agreed\n",
+        replace: "",
+        suite: Suite::Planner,
+        caught_by: &["a_pass_agrees_once_however_often_it_looks"],
     },
 ];

@@ -14,6 +14,7 @@ use sim::{Gateway, State, Task, Weather};
 
 use crate::layout::{Layout, gateway};
 use crate::oracle::admission::{admits, given, sides};
+use crate::oracle::on_record;
 use crate::oracle::specs::Version;
 use crate::oracle::{Oracle, cluster_of};
 use crate::process::{Ask, operate};
@@ -198,6 +199,10 @@ impl Oracle {
             if ours.orphan || paused || !state.registered(arn).contains(target) {
                 continue;
             }
+            // Handed over once and taken out, it may have been registered by hand again: that is nobody's until the next word.
+            if ours.connections.is_empty() && !on_record(state, arn, *target) {
+                continue;
+            }
             if version.torn_down() {
                 found.push(format!("{name} is deleted, and {target} is still in {arn}"));
                 continue;
@@ -268,6 +273,15 @@ impl Oracle {
                 found.push(format!("{block} -> {id} is missing in {table}"));
             }
         }
+        // As long as nobody can tell what a connection that the spec names will be, it may take the route over.
+        let open = |table: &str| {
+            let primaries = self.looked_after().into_iter().filter_map(|(_, version)| version.primary());
+            let here = primaries.filter(|p| p.route_table_ids.iter().any(|t| t.as_str() == table));
+            here.flat_map(|p| &p.peerings).any(|p| {
+                let state = state.peering(p.connection_id.as_str()).map(|p| p.state);
+                state.is_none_or(|state| state == PeeringState::Unrecognized)
+            })
+        };
         // What was made under a state that is lost, or by a paused cluster, stays.
         let all_looked_after = self.specs.clusters().all(|name| {
             self.specs.now(name).is_none_or(|v| v.record.is_none() || v.spec.as_ref().is_some_and(|s| !s.paused))
@@ -277,7 +291,8 @@ impl Oracle {
                 let there = state.routes(table).and_then(|rows| rows.get(block));
                 let ended = state.peering(id).is_some_and(|p| p.state.is_terminal());
                 let route = (table.clone(), *block, id.clone());
-                if there == Some(&RouteTarget::Peering(id.clone())) && ended && !wanted.contains(&route) {
+                if there == Some(&RouteTarget::Peering(id.clone())) && ended && !wanted.contains(&route) && !open(table)
+                {
                     found.push(format!("{block} -> {id} is still in {table}, and the peering has ended"));
                 }
             }

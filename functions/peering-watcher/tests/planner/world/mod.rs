@@ -55,6 +55,8 @@ pub(crate) struct World {
     pub(crate) deleted: bool,
     pub(crate) generation: u64,
     pub(crate) state: WatcherState,
+    /// How many passes had agreed when the present one began.
+    agreed: u8,
     pub(crate) acknowledged: BTreeSet<String>,
     pub(crate) peerings: BTreeMap<String, Seen<Peering>>,
     pub(crate) replacements: BTreeMap<String, String>,
@@ -155,6 +157,7 @@ impl World {
             deleted: false,
             generation: 1,
             state: WatcherState::default(),
+            agreed: 0,
             acknowledged: BTreeSet::new(),
             peerings: BTreeMap::from([("pcx-1".to_owned(), Seen::Known(active))]),
             replacements: BTreeMap::new(),

@@ -33,6 +33,7 @@ impl World {
 
     fn look_and_act(&mut self, everywhere: bool) -> Vec<String> {
         (self.done, self.transitions) = (Vec::new(), Vec::new());
+        self.agreed = self.state.agreeing;
         let spec = self.read_spec();
         let mut times = Times { asked: self.now, now: self.now };
         let mut observed = self.observe_peerings_and_names(&spec);
@@ -162,6 +163,7 @@ impl World {
             generation: self.generation,
             primary: spec.primary.as_ref().filter(|_| !self.deleted),
             state: &self.state,
+            agreed: self.agreed,
             acknowledged: &self.acknowledged,
             others: OtherClusters { cluster: &self.cluster, fleet: &self.others },
             held: self.held,

@@ -18,6 +18,7 @@ use sim::{Happened, Observer, Record, State};
 
 use self::passes::Pass;
 use self::specs::SpecBook;
+pub(crate) use self::targets::on_record;
 
 /// The longest that a query of our table lags behind.
 pub(crate) const QUERY_LAG: SignedDuration = SignedDuration::from_secs(4);

@@ -24,7 +24,7 @@ enum Ground {
 }
 
 /// Whether our table holds a record of the target under its cluster.
-fn on_record(state: &State, arn: &str, target: Target) -> bool {
+pub(crate) fn on_record(state: &State, arn: &str, target: Target) -> bool {
     let item = state.document(&Key::new("state#peering-watcher", cluster_of(arn)));
     item.is_some_and(|item| has_record(&item.body, arn, target))
 }
@@ -261,8 +261,8 @@ impl Oracle {
             return None;
         }
         let serves = |t: &Target| state.registered(arn).contains(t) && was_healthy(state, arn, *t, now);
-        // Meanwhile somebody may have taken the group off its load balancer: then nothing serves, and nothing is lost.
-        let detached = state.group(arn).is_some_and(|group| !group.attached);
+        // Meanwhile somebody may have deleted the group, or taken it off its load balancer: then nothing serves, and nothing is lost.
+        let detached = state.group(arn).is_none_or(|group| !group.attached);
         if detached || healthy.iter().any(serves) {
             return Some(Ok(()));
         }
