@@ -177,9 +177,12 @@ impl<P: Ports> Job<'_, P> {
         }
         let FirstLook { mut observed, asked } = first;
         let mut times = Times { asked, now: asked };
+        let mut agreed = at_start.agreeing;
         for round in 0..ROUNDS {
             times.now = clock.now();
             let before = self.known_state();
+            // The state that is stored may be a younger one than was read first.
+            agreed = agreed.min(before.agreeing);
             let acknowledged: BTreeSet<String> =
                 self.acknowledged.iter().map(|a| a.what.clone()).filter(|what| !progress.used.contains(what)).collect();
             let view = View {
@@ -187,7 +190,7 @@ impl<P: Ports> Job<'_, P> {
                 generation: self.record.generation,
                 primary,
                 state: &before,
-                agreed: at_start.agreeing,
+                agreed,
                 acknowledged: &acknowledged,
                 others: OtherClusters { cluster: &self.record.name, fleet: self.routes },
                 held,

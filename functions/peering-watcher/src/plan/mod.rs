@@ -136,7 +136,7 @@ pub fn plan(view: &View<'_>, observed: &Observed, times: Times) -> Plan {
     }
 
     let rebuilt = view.acknowledged.contains(Reason::RebuildingState.code());
-    let may_remove = state.agreeing >= AGREEING_PASSES || rebuilt;
+    let may_remove = view.agreed >= AGREEING_PASSES || rebuilt;
     let mut endpoint_actions = Vec::new();
     let mut looked = true;
     let mut seen_any = view.primary.is_none();

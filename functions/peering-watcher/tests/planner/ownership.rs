@@ -161,6 +161,23 @@ fn a_pass_agrees_once_however_often_it_looks() {
 }
 
 #[test]
+fn w2_what_a_pass_agrees_to_is_for_the_next_one_to_carry_out() {
+    let mut world = World::new().settled();
+    world.put(|primary| primary["endpoints"][0]["target_group_arn"] = json!(SECOND_GROUP));
+    world.state.agreeing = 0;
+    world.calls_fail = true;
+    for _ in 0..2 {
+        assert_eq!(world.pass_after(10), [format!("RegisterTarget {OLD}")]);
+    }
+    assert_eq!(world.state.agreeing, 1);
+    // Served in the new group at last, the endpoint would leave the old one in the same breath.
+    world.calls_fail = false;
+    assert_eq!(world.pass_after(10), [format!("RegisterTarget {OLD}")]);
+    assert_eq!(world.state.agreeing, 2);
+    assert_eq!(world.pass_after(10), [format!("DeregisterTarget {OLD}")]);
+}
+
+#[test]
 fn an_acknowledgement_of_rebuilding_state_goes_on_at_once() {
     let mut world = after_a_loss();
     world.pass_after(10);

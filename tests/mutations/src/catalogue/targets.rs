@@ -183,4 +183,13 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         suite: Suite::Planner,
         caught_by: &["a_pass_agrees_once_however_often_it_looks"],
     },
+    Mutation {
+        name: "a-pass-carries-out-what-it-agreed-to",
+        breaks: "What one pass has just agreed to is removed by that pass.",
+        file: PLAN,
+        find: "let may_remove = view.agreed >= AGREEING_PASSES",
+        replace: "let may_remove = state.agreeing >= AGREEING_PASSES",
+        suite: Suite::Planner,
+        caught_by: &["w2_what_a_pass_agrees_to_is_for_the_next_one_to_carry_out"],
+    },
 ];
