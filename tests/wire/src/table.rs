@@ -47,18 +47,24 @@ impl Scene {
         });
     }
 
-    /// Everything that was registered, deregistered or routed becomes older by half a minute: reads of ELB and EC2 lag behind
-    /// writes by less, so what is not listed then is gone.
+    /// Everything that was registered, deregistered or routed, and each change of a peer's blocks, becomes older by half a minute:
+    /// reads of ELB and EC2 lag behind by less, so what they say then is so.
     #[track_caller]
     pub fn reads_catch_up(&self, name: &str) {
+        let age = |time: Option<&mut Value>| {
+            if let Some(time) = time {
+                *time = json!(earlier(time.as_str().unwrap(), 31));
+            }
+        };
         self.edit_state(name, |state| {
             let endpoints = state["endpoints"].as_object_mut().unwrap().values_mut();
             for owned in endpoints.flat_map(|e| e["owned"].as_array_mut().unwrap()) {
-                owned["since"] = json!(earlier(owned["since"].as_str().unwrap(), 31));
+                age(owned.get_mut("since"));
+                age(owned.get_mut("left"));
             }
-            for route in state["routes"].as_array_mut().unwrap().iter_mut().filter(|r| r["since"].is_string()) {
-                route["since"] = json!(earlier(route["since"].as_str().unwrap(), 31));
-            }
+            state["routes"].as_array_mut().unwrap().iter_mut().for_each(|route| age(route.get_mut("since")));
+            let peerings = state["peerings"].as_object_mut().unwrap().values_mut();
+            peerings.for_each(|peering| age(peering.get_mut("blocks_since")));
         });
     }
 

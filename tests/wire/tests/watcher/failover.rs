@@ -104,8 +104,11 @@ fn watcher_case_failback_while_draining_registers_at_once() {
     scene.look(ACME);
     assert_eq!(scene.targets(ACME), ["10.9.0.5:5432 draining", "10.9.0.6:5432 healthy"]);
     let mark = scene.mark();
-    assert_eq!(scene.look(ACME)["reason"], "PrimarySwitched");
+    assert_eq!(scene.look(ACME)["reason"], "PrimaryRegistered");
     assert!(scene.names_since(mark).contains(&"elasticloadbalancing:RegisterTargets".to_owned()));
+    assert_eq!(scene.look(ACME)["reason"], "OldTargetServing", "the list may show its health from before");
+    assert_eq!(scene.targets(ACME), ["10.9.0.5:5432 healthy", "10.9.0.6:5432 healthy"]);
+    scene.reads_catch_up(ACME);
     scene.settle(ACME);
     assert_eq!(scene.targets(ACME), ["10.9.0.5:5432 healthy", "10.9.0.6:5432 draining"]);
 }
@@ -126,6 +129,7 @@ fn watcher_case_alternating_answers_never_switch() {
 fn watcher_case_flapping_is_braked_after_three_switches_until_acknowledged() {
     let scene = Scene::serving();
     for to in [SECOND, FIRST, SECOND] {
+        scene.reads_catch_up(ACME);
         scene.name_moves_to(&[to]);
         scene.settle(ACME);
     }
@@ -140,6 +144,7 @@ fn watcher_case_flapping_is_braked_after_three_switches_until_acknowledged() {
     assert_eq!(scene.targets(ACME), ["10.9.0.5:5432 draining", "10.9.0.6:5432 healthy"]);
 
     scene.acknowledge(ACME, "Flapping");
+    scene.reads_catch_up(ACME);
     scene.settle(ACME);
     assert_eq!(scene.targets(ACME), ["10.9.0.5:5432 healthy", "10.9.0.6:5432 draining"]);
     assert!(!scene.left_of(ACME).iter().any(|key| key.contains("#ack#")), "an acknowledgement is used once");
@@ -162,6 +167,7 @@ fn watcher_case_a_pin_decides_until_it_runs_out() {
     assert_eq!(scene.look(ACME)["outcome"], "unchanged");
 
     scene.name_moves_to(&[FIRST]);
+    scene.reads_catch_up(ACME);
     scene.put(&scene.spec_with(ACME, &[("/primary/endpoints/0/pin", pin("2020-01-01T00:00:00Z"))]));
     scene.settle(ACME);
     assert_eq!(scene.targets(ACME), ["10.9.0.5:5432 healthy", "10.9.0.6:5432 draining"]);

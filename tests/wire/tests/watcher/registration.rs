@@ -148,6 +148,9 @@ fn watcher_case_a_secondary_cidr_is_added_and_removed() {
     let mark = scene.mark();
     blocks(&["10.9.0.0/16"]);
     scene.look(ACME);
+    assert_eq!(scene.routes(), routes(&["10.9.0.0/16", "10.40.0.0/16"]), "the answer may be from before");
+    scene.reads_catch_up(ACME);
+    scene.look(ACME);
     scene.settle(ACME);
     assert_eq!(scene.routes(), routes(&["10.9.0.0/16"]));
     assert_eq!(scene.world_mutations_since(mark), ["ec2:DeleteRoute"]);
@@ -165,6 +168,8 @@ fn w1_an_address_whose_block_left_the_peer_is_deregistered() {
     scene.stack.change_peering(&change).unwrap();
     let found = scene.look(ACME);
     assert_eq!(condition(&found, "AddressAllowed"), "false AddressOutsidePeer", "{found:#}");
+    assert_eq!(scene.targets(ACME), ["10.9.0.5:5432 healthy"], "the answer may be from before");
+    scene.reads_catch_up(ACME);
     scene.look(ACME);
     assert_eq!(scene.targets(ACME), ["10.9.0.5:5432 draining"]);
 }
