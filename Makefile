@@ -11,7 +11,12 @@ CARGO_DENY := 0.20.2
 # compiled again.
 PACKAGES := $(patsubst functions/%,--package %,$(wildcard functions/*))
 LAMBDA_BUILD = PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/cargo-lambda lambda build --release $(PACKAGES)
-TEMPLATES := $(wildcard infra/*.yaml)
+TEMPLATES := $(wildcard infra/*.yaml infra/examples/*.yaml)
+# Those that samconfig.toml knows.
+ENVIRONMENTS := $(shell sed -n 's/^\[\([a-z]*\)\.deploy\.parameters\]/\1/p' samconfig.toml)
+
+# Where the emulated AWS notes, for all tests, what the functions call. Cargo runs each test in a folder of its own.
+CALLS := $(abspath $(TARGET)/calls)
 
 # What `make soak` runs.
 SEEDS ?= 100000
@@ -31,9 +36,11 @@ demo: venv ## show the main job end to end against an emulated AWS
 	@$(CARGO) build --workspace --bins
 	@$(TARGET)/debug/demo
 
-test: venv ## run every test: pure, over the wire with real binaries, and of the house itself
+test: venv ## run every test: pure, over the wire with real binaries, of the house itself, and the roles against all calls
 	$(CARGO) build --workspace --bins
-	$(CARGO) test --workspace --no-fail-fast
+	rm -rf $(CALLS)
+	PILOTHOUSE_CALLS=$(CALLS) $(CARGO) test --workspace --no-fail-fast
+	$(TARGET)/debug/permissions $(CALLS)
 
 mutations: ## break the watcher on purpose, one way at a time, and see that a test notices
 	@$(CARGO) run --quiet --package mutations
@@ -41,13 +48,15 @@ mutations: ## break the watcher on purpose, one way at a time, and see that a te
 soak: ## simulate many more worlds: make soak SEEDS=100000 FROM=1
 	SIMULATION_SEEDS=$(SEEDS) SIMULATION_FROM=$(FROM) $(CARGO) test --workspace --test simulation -- --nocapture
 
-lint: venv $(TOOLS)/bin/cargo-deny ## check format, lints, dependencies and the templates
+lint: venv $(TOOLS)/bin/cargo-deny ## check format, lints, dependencies, the templates and their examples
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(TOOLS)/bin/cargo-deny --offline --workspace check --hide-inclusion-graph bans licenses sources
 	$(VENV)/bin/cfn-lint $(TEMPLATES)
 	for template in $(TEMPLATES); do \
 	    SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --template $$template --region us-east-1 || exit 1; done
+	for environment in $(ENVIRONMENTS); do \
+	    SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --config-env $$environment --region us-east-1 || exit 1; done
 
 build: venv ## build the functions' packages for Lambda into target/lambda, and show their sizes
 	$(LAMBDA_BUILD) --lambda-dir target/lambda

@@ -8,13 +8,15 @@ from urllib.parse import parse_qs
 from moto.core.exceptions import ServiceException
 from werkzeug.exceptions import HTTPException
 
+import api
 import items
 import load_balancers
 import pages
 import peerings
 import routes
+import stacks
 from health import addresses, clock
-from world import known, world
+from world import known, tagged, world
 
 ANSWER = re.compile(r"^/_control/answers/([^/]+)$")
 
@@ -54,6 +56,7 @@ class Control:
             ("GET", "notices"): self.notices,
             ("PUT", "secrets"): self.put_secret,
             ("POST", "lambda"): self.change_lambda,
+            ("GET", "stack"): lambda query, _: stacks.resolved.of(query["name"]),
         }
 
     def __call__(self, environ, body):
@@ -61,6 +64,8 @@ class Control:
         answer = ANSWER.match(path)
         if answer:
             return self.answer(method, answer.group(1), environ, body)
+        if (method, path) == ("POST", "/_control/api"):
+            return self.api(environ, body)
         handler = self.handlers.get((method, path.removeprefix("/_control/")))
         if handler is None:
             return _json(404, {"error": f"no route {method} {path}"})
@@ -76,6 +81,7 @@ class Control:
         world.reset()
         addresses.reset()
         clock.reset()
+        stacks.resolved.reset()
         self.wire.reset()
         self.stored = {}
         if self.lambda_api is not None:
@@ -167,13 +173,20 @@ class Control:
         if name in backend.secrets:
             backend.put_secret_value(name, text, None, str(uuid.uuid4()), ["AWSCURRENT"])
         else:
-            backend.create_secret(name, text, None, None, [], None, str(uuid.uuid4()), [], False)
+            backend.create_secret(name, text, None, None, tagged("shared"), None, str(uuid.uuid4()), [], False)
 
     def change_lambda(self, _, body):
         known(body, {"timeout_seconds"}, "lambda")
         if self.lambda_api is None:
             raise ValueError("started without --with-lambda")
         self.lambda_api.timeout_seconds = float(body["timeout_seconds"])
+
+    def api(self, environ, body):
+        """Not under the lock: the call comes in here once more, by the front door."""
+        try:
+            return _json(200, api.call(f"http://127.0.0.1:{environ['SERVER_PORT']}", json.loads(body)))
+        except (ValueError, KeyError, TypeError) as problem:
+            return _json(400, {"error": str(problem)})
 
     def answer(self, method, name, environ, body):
         """Stands for the ResponseURL of a CloudFormation custom resource: takes any PUT, whatever its signature says."""

@@ -31,14 +31,17 @@ FIRST_POLL_SECONDS = 3.0
 FORGET_SECONDS = 5
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
 PR_SET_PDEATHSIG = 1
+GATEWAY_TAG = "pilothouse:gateway"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class LambdaApi:
-    def __init__(self, region, account, functions):
+    def __init__(self, region, account, functions, gateways):
         self.region, self.account = region, account
-        self.functions = functions
+        self.functions = functions + gateways
+        # As infra/gateway.yaml tags a gateway; the other functions have no tag that anybody asks for.
+        self.tags = {name: {GATEWAY_TAG: name} if name in gateways else {} for name in self.functions}
         self.timeout_seconds = DEFAULT_TIMEOUT_SECONDS
         self._polled = set()
         self._poll = threading.Condition()

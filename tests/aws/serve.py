@@ -20,7 +20,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0 takes a free one")
     parser.add_argument("--with-lambda", action="store_true", help="also serve Lambda's Runtime API and Invoke")
-    parser.add_argument("--function", action="append", default=[], help="one more name under which a function may run")
+    parser.add_argument("--function", action="append", default=[], help="one more name under which a gateway may run")
     parser.add_argument("--log", help="a file for the log, instead of standard error")
     arguments = parser.parse_args()
 
@@ -40,8 +40,7 @@ def main():
         if arguments.with_lambda:
             from lambda_api import LambdaApi
 
-            functions = sorted(path.parent.name for path in FUNCTIONS.glob("*/Cargo.toml"))
-            lambda_api = LambdaApi("us-east-1", "123456789012", functions + arguments.function)
+            lambda_api = LambdaApi("us-east-1", "123456789012", _functions(), arguments.function)
             lambda_api.start(output)
         address = _serve_aws(arguments.port, lambda_api)
         if lambda_api is not None:
@@ -64,10 +63,12 @@ def _serve_aws(port, lambda_api):
     import load_balancers
     import peerings
     import routes
+    import stacks
     from control import Control
+    from journal import Journal
     from wire import Server, Wire, handler_class
 
-    for module in (load_balancers, peerings, routes):
+    for module in (load_balancers, peerings, routes, stacks):
         module.install()
     control = Control()
 
@@ -75,12 +76,16 @@ def _serve_aws(port, lambda_api):
         # Otherwise moto lists its own folder and tries some hundred patterns twice for each request: half of its time.
         get_backend_for_host = functools.lru_cache(DomainDispatcherApplication.get_backend_for_host)
 
-    wire = Wire(Dispatcher(create_backend_app), control)
+    wire = Wire(Dispatcher(create_backend_app), control, Journal(_functions()))
     control.wire = wire
     control.lambda_api = lambda_api
     server = Server("127.0.0.1", port, wire, handler_class(MotoRequestHandler))
     threading.Thread(target=server.serve_forever, name="aws", daemon=True).start()
     return f"http://127.0.0.1:{server.server_port}"
+
+
+def _functions():
+    return sorted(path.parent.name for path in FUNCTIONS.glob("*/Cargo.toml"))
 
 
 def _until_stdin_ends(ended):

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 
 from werkzeug.serving import ThreadedWSGIServer
 
+import authorization
 import faults as fault_bodies
 import invocations
 from health import clock
@@ -100,9 +101,10 @@ class Answers:
 class Wire:
     """The WSGI application. `control` gets what starts with `/_control`, moto the rest."""
 
-    def __init__(self, moto, control):
+    def __init__(self, moto, control, journal):
         self.moto = moto
         self.control = control
+        self.journal = journal
         self.lock = threading.RLock()
         self.calls = Calls()
         self.faults = fault_bodies.Faults()
@@ -128,7 +130,11 @@ class Wire:
 
     def _aws(self, environ, body):
         call = identify(environ, body)
-        entry = self.calls.begin(**call)
+        # As the world is before the call, which may change it.
+        with self.lock:
+            needs = authorization.needs(call, self.control.lambda_api)
+            self.journal.note(authorization.caller(call["access_key"]), needs, authorization.names())
+        entry = self.calls.begin(**call, needs=needs)
         service, operation = call["service"], call["operation"]
         fault = self.faults.take(service, operation, call["params"])
         kind = entry["fault"] = fault and fault["kind"]
@@ -195,7 +201,7 @@ class Wire:
 def identify(environ, body):
     """Which call this is, from the credential scope and `Action` or `X-Amz-Target`."""
     found = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-    access_key, _, service = found.groups() if found else (None, None, None)
+    access_key, region, service = found.groups() if found else (None, None, None)
     target = environ.get("HTTP_X_AMZ_TARGET")
     if invocations.is_invoke(environ):
         operation, params = invocations.identify(environ, body)
@@ -207,7 +213,7 @@ def identify(environ, body):
         params = dict(parse_qsl(text, keep_blank_values=True)) if "=" in text else {}
         operation = params.pop("Action", None) or f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '/')}"
         params.pop("Version", None)
-    return {"service": service, "operation": operation, "params": params, "access_key": access_key}
+    return {"service": service, "operation": operation, "params": params, "access_key": access_key, "region": region}
 
 
 def eventually_consistent(call):

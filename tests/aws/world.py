@@ -19,6 +19,8 @@ import peerings
 ACCOUNT = "123456789012"
 DEFAULT_PEER_ACCOUNT = "111122223333"
 LISTENERS_PER_LOAD_BALANCER = 50
+# What an owner puts on a target group, a route table and a secret, so that the functions' roles allow their use.
+CLUSTER_TAG = "pilothouse:cluster"
 
 WORLD_FIELDS = {
     "region",
@@ -100,7 +102,7 @@ class World:
             for index, block in enumerate(subnet_cidrs)
         ]
         self._subnet_ids = [subnet.id for subnet in subnets]
-        tables = [self.ec2.create_route_table(vpc.id) for _ in range(int(spec.get("route_tables", 1)))]
+        tables = [self.ec2.create_route_table(vpc.id, tagged("shared")) for _ in range(int(spec.get("route_tables", 1)))]
         if tables:
             for subnet in subnets:
                 self.ec2.associate_route_table(tables[0].id, subnet_id=subnet.id)
@@ -166,6 +168,7 @@ class World:
             port=int(endpoint["port"]),
             target_type="ip",
             ip_address_type=endpoint.get("ip_address_type", "ipv4"),
+            tags=tagged(cluster),
         )
         delay = endpoint.get("deregistration_delay", spec.get("deregistration_delay", 300))
         group.attributes["deregistration_delay.timeout_seconds"] = str(delay)
@@ -214,6 +217,10 @@ def known(given, fields, what):
     unknown = set(given) - fields
     if unknown:
         raise ValueError(f"unknown fields of {what}: {sorted(unknown)}; known: {sorted(fields)}")
+
+
+def tagged(value):
+    return [{"Key": CLUSTER_TAG, "Value": value}]
 
 
 def _group_name(cluster, endpoint):

@@ -57,16 +57,169 @@ fn the_roles_allow_what_is_called_and_nothing_else() {
     );
 }
 
+/// The templates, and the examples of what users add.
+fn templates() -> Vec<File> {
+    let found: Vec<File> =
+        files::all().into_iter().filter(|f| f.path.starts_with("infra/") && f.path.ends_with(".yaml")).collect();
+    assert!(
+        TEMPLATES.iter().all(|known| found.iter().any(|f| f.path == *known)),
+        "infra/ has moved: correct this test"
+    );
+    found
+}
+
+/// A resource of a template: its logical id, and its lines.
+struct Resource {
+    id: String,
+    text: String,
+}
+
+impl Resource {
+    fn is_a(&self, kind: &str) -> bool {
+        self.text.lines().any(|line| line.trim() == format!("Type: {kind}"))
+    }
+
+    fn says(&self, what: &str) -> bool {
+        self.text.lines().any(|line| line.trim().starts_with(what))
+    }
+}
+
+fn resources(template: &File) -> Vec<Resource> {
+    let (_, rest) = template.text.split_once("\nResources:\n").unwrap_or_default();
+    let mut found: Vec<Resource> = Vec::new();
+    for line in rest.lines().take_while(|line| line.is_empty() || line.starts_with(' ')) {
+        let id = line.strip_prefix("  ").and_then(|l| l.strip_suffix(':')).filter(|id| !id.contains([' ', '#']));
+        match (id, found.last_mut()) {
+            (Some(id), _) => found.push(Resource { id: id.to_owned(), text: String::new() }),
+            (None, Some(resource)) => resource.text.extend([line, "\n"]),
+            (None, None) => {}
+        }
+    }
+    found
+}
+
+/// A key policy that does not name the account's root for everything leaves a key that nobody can change.
+const A_KEY_S_OWNER: &str = "Action: \"kms:*\"";
+
 #[test]
 fn no_role_has_a_wildcard_for_an_action() {
-    let template = files::read(TEMPLATE);
-    let found: Vec<String> = template
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("- "))
-        .filter(|word| word.contains(":*") || word.ends_with('*') && word.contains(':') && !word.contains("arn:"))
-        .map(str::to_owned)
-        .collect();
+    let mut found = Vec::new();
+    for template in templates() {
+        for resource in resources(&template) {
+            let lines = resource.text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+            let lines = lines.filter(|line| !(resource.is_a("AWS::KMS::Key") && *line == A_KEY_S_OWNER));
+            let words = lines.flat_map(|line| line.split([' ', ',', '"', '\'', '[', ']', '{', '}']));
+            let wild = words.filter(|word| {
+                let (service, action) = word.split_once(':').unwrap_or_default();
+                action.contains('*')
+                    && !action.contains(':')
+                    && !service.is_empty()
+                    && service.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+            });
+            found.extend(wild.map(|word| format!("{} {}: {word}", template.path, resource.id)));
+            if resource.text.contains("Action: \"*\"") || resource.text.contains("NotAction") {
+                found.push(format!("{} {}: every action", template.path, resource.id));
+            }
+        }
+    }
     assert_none(&found, "Name every action: a wildcard grows with AWS.");
+}
+
+#[test]
+fn every_alarm_says_what_it_means_and_tells_somebody() {
+    let mut alarms = 0;
+    let mut found = Vec::new();
+    for template in templates() {
+        for alarm in resources(&template).iter().filter(|r| r.is_a("AWS::CloudWatch::Alarm")) {
+            alarms += 1;
+            for field in ["AlarmDescription: ", "AlarmActions: [", "TreatMissingData: "] {
+                if !alarm.says(field) {
+                    found.push(format!("{} {} has no {field}", template.path, alarm.id));
+                }
+            }
+        }
+    }
+    assert!(alarms >= 8, "{alarms}: correct this test's reading of the templates");
+    assert_none(&found, "Say what an alarm means and what to do first, whom it tells, and what silence means.");
+}
+
+#[test]
+fn every_function_has_an_alarm_a_log_of_json_and_its_retention() {
+    let mut functions = 0;
+    let mut found = Vec::new();
+    for template in templates() {
+        let resources = resources(&template);
+        for function in resources.iter().filter(|r| r.is_a("AWS::Serverless::Function")) {
+            functions += 1;
+            let mut missing = |what: &str| found.push(format!("{} {} has no {what}", template.path, function.id));
+            let dimension = format!("Dimensions: [{{Name: FunctionName, Value: !Ref {}}}]", function.id);
+            let watched = resources
+                .iter()
+                .any(|r| r.is_a("AWS::CloudWatch::Alarm") && r.says("MetricName: Errors") && r.says(&dimension));
+            if !watched {
+                missing("alarm of its Errors");
+            }
+            if !function.says("LogFormat: JSON") {
+                missing("LogFormat: JSON");
+            }
+            let log = function.text.lines().find_map(|line| line.trim().strip_prefix("LogGroup: !Ref "));
+            let kept = resources
+                .iter()
+                .any(|r| Some(r.id.as_str()) == log && r.is_a("AWS::Logs::LogGroup") && r.says("RetentionInDays: "));
+            if !kept {
+                missing("log group with a retention");
+            }
+        }
+    }
+    assert_eq!(functions, Graph::load().members_in("functions").len());
+    assert_none(&found, "Give it what the other functions of the templates have.");
+}
+
+#[test]
+fn no_function_reserves_concurrency() {
+    let found: Vec<String> = templates()
+        .iter()
+        .filter(|t| t.text.contains("ReservedConcurrent") || t.text.contains("ProvisionedConcurrency"))
+        .map(|t| t.path.clone())
+        .collect();
+    assert_none(&found, "Take it out: a new account has none to give, and the deployment fails.");
+}
+
+/// What stands between two texts, wherever they do.
+fn between<'t>(text: &'t str, before: &'t str, after: &'t str) -> impl Iterator<Item = &'t str> {
+    text.split(before).skip(1).filter_map(move |rest| rest.split(after).next())
+}
+
+#[test]
+fn the_template_names_the_metrics_that_the_code_emits() {
+    let code: Vec<File> = files::all()
+        .into_iter()
+        .filter(|f| f.is_rust() && !f.is_test() && (f.path.starts_with("functions/") || f.path.starts_with("shared/")))
+        .collect();
+    let emitted: BTreeSet<&str> = code
+        .iter()
+        .filter_map(|f| f.text.split("#[cfg(test)]").next())
+        .flat_map(|text| between(text, "Metric::count(\"", "\"").chain(between(text, "Metric::seconds(\"", "\"")))
+        .collect();
+    let file = File { path: TEMPLATE.to_owned(), text: files::read(TEMPLATE) };
+    let resources = resources(&file);
+    let dashboard =
+        resources.iter().find(|r| r.is_a("AWS::CloudWatch::Dashboard")).expect("the template has a dashboard");
+    let shown: BTreeSet<&str> = between(&dashboard.text, "[\"Pilothouse\", \"", "\"")
+        .chain(between(&dashboard.text, "MetricName=\\\"", "\\\""))
+        .collect();
+    let alarmed = resources
+        .iter()
+        .filter(|r| r.is_a("AWS::CloudWatch::Alarm") && r.says("Namespace: Pilothouse"))
+        .flat_map(|r| between(&r.text, "MetricName: ", "\n"));
+    let named: BTreeSet<&str> = shown.iter().copied().chain(alarmed).collect();
+    assert!(emitted.len() > 8 && named.len() > 8, "{emitted:?} {named:?}: correct this test's reading");
+    let unknown = named.difference(&emitted).map(|m| format!("{m} is named, and nothing emits it"));
+    let unseen = emitted.difference(&shown).map(|m| format!("{m} is emitted, and the dashboard does not show it"));
+    assert_none(
+        &unknown.chain(unseen).collect::<Vec<_>>(),
+        "Bring infra/template.yaml and the code together: the alarms, the dashboard and `Metric::...` name the same metrics.",
+    );
 }
 
 #[test]

@@ -187,6 +187,18 @@ impl Control {
         Ok(found.puts)
     }
 
+    /// Any call of AWS's API, made and read by its Python SDK: `("dynamodb", "DescribeTable", {"TableName": "t"})`. Its access
+    /// key in the log of calls is `control`.
+    pub fn aws(&self, service: &str, operation: &str, params: &Value) -> Result<Value, Error> {
+        self.ask("POST", "api", Some(&json!({"service": service, "operation": operation, "params": params})))
+    }
+
+    /// What a stack was made of: `{"id", "resources": {"Table": {"type", "id", "properties"}}, "not_made": ["Name Type"]}`, with
+    /// properties as CloudFormation resolved them.
+    pub fn made_by(&self, stack: &str) -> Result<Value, Error> {
+        self.ask("GET", &format!("stack?name={stack}"), None)
+    }
+
     /// All items of the table, as plain JSON.
     pub fn items(&self) -> Result<Vec<Value>, Error> {
         self.ask("GET", "items", None)

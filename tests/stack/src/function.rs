@@ -46,7 +46,7 @@ pub struct Function {
 }
 
 impl Function {
-    /// Starts the program with Lambda's environment variables and credentials of no worth, and with nothing of this process's
+    /// Starts the program with Lambda's environment variables and credentials that only name it, and with nothing of this process's
     /// environment but `PATH`. Does not wait for its first poll: an invocation waits for it.
     ///
     /// # Errors
@@ -224,7 +224,8 @@ fn lambda_environment(launch: &Launch<'_>) -> BTreeMap<&'static str, String> {
         ("AWS_ENDPOINT_URL", launch.endpoints.aws.clone()),
         ("AWS_REGION", text("us-east-1")),
         ("AWS_DEFAULT_REGION", text("us-east-1")),
-        ("AWS_ACCESS_KEY_ID", text("test")),
+        // Which function made a call, the emulator knows by this.
+        ("AWS_ACCESS_KEY_ID", program(launch.binary)),
         ("AWS_SECRET_ACCESS_KEY", text("test")),
         // Whatever this machine's user has configured must not reach a test.
         ("AWS_CONFIG_FILE", text("/dev/null")),
@@ -232,6 +233,11 @@ fn lambda_environment(launch: &Launch<'_>) -> BTreeMap<&'static str, String> {
         ("AWS_EC2_METADATA_DISABLED", text("true")),
         ("TZ", text(":UTC")),
     ])
+}
+
+/// The program's name: a gateway runs under the names of many functions, all with one role.
+fn program(binary: &Path) -> String {
+    binary.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Tells a function's own error from a failure of the emulator: both come as status 500.

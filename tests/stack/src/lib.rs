@@ -35,7 +35,7 @@ pub use emulator::{Emulator, Endpoints, GATEWAYS};
 pub use error::Error;
 pub use function::{Function, Launch, binary};
 pub use listener::Listener;
-pub use record::{AnswerPut, Call, Fault, FaultKind, HeldCall, PublishedNotice, RouteRow, TargetRow};
+pub use record::{AnswerPut, Call, Fault, FaultKind, HeldCall, Need, PublishedNotice, RouteRow, TargetRow};
 pub use stack::{Stack, acquire};
 pub use world::{
     MadeCluster, MadeEndpoint, MadePeering, NewPeering, PeeringChange, Requester, TargetGroupChange, World,

@@ -26,8 +26,21 @@ pub struct Call {
     pub status: Option<u16>,
     /// The kind of fault that was injected; `stale_same` for a stale answer that says what the fresh one would have.
     pub fault: Option<String>,
-    /// The caller's access key id.
+    /// The caller's access key id. A function's is its program's name.
     pub access_key: Option<String>,
+    /// What IAM would decide it by, one for each action.
+    pub needs: Vec<Need>,
+}
+
+/// An action that a call takes, as IAM sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Need {
+    /// As a policy names it: `dynamodb:PutItem` also where a transaction puts.
+    pub action: String,
+    /// The ARN on which it is authorized, or `*`. `None` where the emulator does not know.
+    pub resource: Option<String>,
+    /// The resource's tags; `None` where it does not exist.
+    pub tags: Option<BTreeMap<String, String>>,
 }
 
 impl Call {

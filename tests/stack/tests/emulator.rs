@@ -165,6 +165,62 @@ fn an_aws_request_is_logged_and_a_reset_forgets_it() {
 }
 
 #[test]
+fn the_log_says_what_iam_would_decide_each_call_by() {
+    let stack = stack::acquire().unwrap();
+    let made = stack.world(&world()).unwrap();
+    let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).http_status_as_error(false).build().into();
+    let sign = |service: &str| {
+        format!(
+            "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+        )
+    };
+    let form = |service: &str, version: &str, fields: &[(&str, &str)]| {
+        let request = agent.post(&stack.endpoints().aws).header("authorization", sign(service));
+        request.send_form([("Version", version)].iter().chain(fields).copied()).unwrap();
+    };
+    let elb = |action: &str, arn: &str| {
+        form("elasticloadbalancing", "2015-12-01", &[("Action", action), ("TargetGroupArn", arn)])
+    };
+    let group = made.clusters[0].endpoints[0].target_group_arn.as_str();
+    let gone = group.replace("acme", "gone");
+    elb("DescribeTargetHealth", group);
+    elb("RegisterTargets", group);
+    elb("RegisterTargets", &gone);
+    let table = made.route_table_ids[0].as_str();
+    form(
+        "ec2",
+        "2016-11-15",
+        &[("Action", "DeleteRoute"), ("RouteTableId", table), ("DestinationCidrBlock", "10.9.0.0/16")],
+    );
+    form("ec2", "2016-11-15", &[("Action", "DescribeVpcs")]);
+    let write = |kind: &str| json!({kind: {"TableName": "pilothouse", "Key": {}, "Item": {}}});
+    let transaction = json!({"TransactItems": [write("Put"), write("ConditionCheck"), write("Put")]}).to_string();
+    let request = agent.post(&stack.endpoints().aws).header("authorization", sign("dynamodb"));
+    request.header("x-amz-target", "DynamoDB_20120810.TransactWriteItems").send(transaction).unwrap();
+
+    let calls = stack.calls().unwrap();
+    let shown = |need: &stack::Need| {
+        let tags = need.tags.as_ref().map(|tags| tags.iter().map(|(k, v)| format!(" {k}={v}")).collect::<String>());
+        let resource = need.resource.as_deref().unwrap_or("not known");
+        format!("{} {resource}{}", need.action, tags.unwrap_or_else(|| " no such resource".to_owned()))
+    };
+    let found: Vec<String> = calls.iter().flat_map(|call| &call.needs).map(shown).collect();
+    let ours = "arn:aws:dynamodb:us-east-1:123456789012:table/pilothouse";
+    assert_eq!(
+        found,
+        [
+            "elasticloadbalancing:DescribeTargetHealth *".to_owned(),
+            format!("elasticloadbalancing:RegisterTargets {group} pilothouse:cluster=acme"),
+            format!("elasticloadbalancing:RegisterTargets {gone} no such resource"),
+            format!("ec2:DeleteRoute arn:aws:ec2:us-east-1:123456789012:route-table/{table} pilothouse:cluster=shared"),
+            "ec2:DescribeVpcs not known no such resource".to_owned(),
+            format!("dynamodb:ConditionCheckItem {ours}"),
+            format!("dynamodb:PutItem {ours}"),
+        ]
+    );
+}
+
+#[test]
 fn turns_share_one_emulator_and_a_broken_one_is_replaced() {
     let stack = stack::acquire().unwrap();
     let first = stack.emulator().pid();
@@ -197,6 +253,7 @@ fn a_function_answers_fails_and_ends() {
     let env = |name: &str| function.invoke(&json!({ "env": name })).unwrap();
     assert_eq!(env("PILOTHOUSE_TABLE"), "t1");
     assert_eq!(env("AWS_ENDPOINT_URL"), stack.endpoints().aws.as_str());
+    assert_eq!(env("AWS_ACCESS_KEY_ID"), "echo-function", "its calls are told from others'");
     assert_eq!(env("AWS_LAMBDA_FUNCTION_NAME"), NAME);
     assert_eq!(env("CARGO_MANIFEST_DIR"), json!(null), "this process's environment is not handed on");
 

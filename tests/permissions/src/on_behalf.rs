@@ -1,0 +1,171 @@
+//! What AWS's own services do in a role's name. The functions never call it, so no log of calls can show that it is needed.
+
+use crate::shown::Shown;
+use crate::template::{Managed, Role};
+
+/// A statement that is for a service, whole.
+#[derive(Debug, Clone, Copy)]
+pub struct OnBehalf {
+    /// The role's logical id.
+    pub role: &'static str,
+    /// All actions of the statement.
+    pub actions: &'static [&'static str],
+    /// Its one resource, as [`Shown`] says it.
+    pub resource: &'static str,
+    /// Its condition, as [`Shown`] says it; empty for none.
+    pub condition: &'static str,
+    /// Who needs it for what.
+    pub reason: &'static str,
+}
+
+/// A policy of AWS's own that is for a service.
+#[derive(Debug, Clone, Copy)]
+pub struct ManagedOnBehalf {
+    /// The role's logical id.
+    pub role: &'static str,
+    /// The policy's name.
+    pub policy: &'static str,
+    /// The template's condition under which the role has it; empty for always.
+    pub condition: &'static str,
+    /// Who needs it for what.
+    pub reason: &'static str,
+}
+
+const LOG: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
+const LAMBDA_LOGS: &str = "Lambda writes the function's log. The group is the stack's.";
+const LAMBDA_SENDS: &str = "Lambda sends what it gave up on in the function's name.";
+
+/// All statements for services.
+pub const STATEMENTS: [OnBehalf; 8] = [
+    OnBehalf {
+        role: "ClusterRegistryRole",
+        actions: &LOG,
+        resource: "ClusterRegistryLogs",
+        condition: "",
+        reason: LAMBDA_LOGS,
+    },
+    OnBehalf {
+        role: "PeeringWatcherRole",
+        actions: &LOG,
+        resource: "PeeringWatcherLogs",
+        condition: "",
+        reason: LAMBDA_LOGS,
+    },
+    OnBehalf { role: "GatewayRole", actions: &LOG, resource: "GatewayLogs", condition: "", reason: LAMBDA_LOGS },
+    OnBehalf {
+        role: "ClusterRegistryRole",
+        actions: &["sqs:SendMessage"],
+        resource: "RegistryDeadLetters",
+        condition: "",
+        reason: LAMBDA_SENDS,
+    },
+    OnBehalf {
+        role: "PeeringWatcherRole",
+        actions: &["sqs:SendMessage"],
+        resource: "WatcherDeadLetters",
+        condition: "",
+        reason: LAMBDA_SENDS,
+    },
+    OnBehalf {
+        role: "PeeringWatcherRole",
+        actions: &["kms:Decrypt", "kms:GenerateDataKey"],
+        resource: "TopicKey",
+        condition: "`kms:ViaService` is `sns.${AWS::Region}.amazonaws.com`",
+        reason: "SNS uses the topic's key in the publisher's name.",
+    },
+    OnBehalf {
+        role: "PeeringWatcherEveryMinuteRole",
+        actions: &["lambda:InvokeFunction"],
+        resource: "PeeringWatcher",
+        condition: "",
+        reason: "EventBridge's scheduler wakes the watcher.",
+    },
+    OnBehalf {
+        role: "PeeringWatcherEveryMinuteRole",
+        actions: &["sqs:SendMessage"],
+        resource: "WatcherDeadLetters",
+        condition: "",
+        reason: "EventBridge's scheduler sends a wake-up that did not arrive.",
+    },
+];
+
+/// All of AWS's own policies that roles have.
+pub const MANAGED: [ManagedOnBehalf; 2] = [
+    ManagedOnBehalf {
+        role: "PeeringWatcherRole",
+        policy: "AWSLambdaENIManagementAccess",
+        condition: "InVpc",
+        reason: "Lambda makes the function's network interfaces in the function's name, where it runs in a VPC.",
+    },
+    ManagedOnBehalf {
+        role: "GatewayRole",
+        policy: "AWSLambdaENIManagementAccess",
+        condition: "",
+        reason: "Lambda makes the function's network interfaces in the function's name.",
+    },
+];
+
+/// The entry that this statement is, exactly.
+#[must_use]
+pub fn entry(role: &str, statement: &Shown) -> Option<&'static OnBehalf> {
+    STATEMENTS.iter().find(|entry| {
+        entry.role == role
+            && statement.effect == "Allow"
+            && statement.actions == entry.actions
+            && statement.resources == [entry.resource]
+            && statement.conditions.join(" and ") == entry.condition
+    })
+}
+
+/// The entry that this policy of a role is.
+#[must_use]
+pub fn managed(role: &str, policy: &Managed) -> Option<&'static ManagedOnBehalf> {
+    MANAGED.iter().find(|entry| {
+        entry.role == role
+            && entry.policy == policy.name
+            && entry.condition == policy.condition.as_deref().unwrap_or_default()
+    })
+}
+
+/// Entries that no role has, and statements and policies for services that are no entry, a line for each.
+#[must_use]
+pub fn differences(roles: &[Role]) -> Vec<String> {
+    let shown = |role: &Role| role.statements.iter().map(Shown::of).collect::<Vec<_>>();
+    let mut found = Vec::new();
+    for one in &STATEMENTS {
+        let role = roles.iter().filter(|role| role.id == one.role);
+        let times = role
+            .flat_map(shown)
+            .filter(|statement| entry(one.role, statement).is_some_and(|e| std::ptr::eq(e, one)))
+            .count();
+        if times != 1 {
+            found.push(format!(
+                "{}: {} on {}: {times} times in the template, not once",
+                one.role,
+                one.actions.join(", "),
+                one.resource
+            ));
+        }
+    }
+    for one in &MANAGED {
+        let role = roles.iter().filter(|role| role.id == one.role);
+        if role
+            .flat_map(|role| &role.managed)
+            .filter(|policy| managed(one.role, policy).is_some_and(|e| std::ptr::eq(e, one)))
+            .count()
+            != 1
+        {
+            found.push(format!("{} does not have {} as the list says", one.role, one.policy));
+        }
+    }
+    for role in roles {
+        for policy in role.managed.iter().filter(|policy| managed(&role.id, policy).is_none()) {
+            found.push(format!("{} has {}, of which the list does not know", role.id, policy.name));
+        }
+        // What a function's role has beside the list must have been called. Nobody looks at the calls of a service.
+        for statement in shown(role).iter().filter(|one| role.program.is_none() && entry(&role.id, one).is_none()) {
+            found.push(format!("{} allows {}, of which the list does not know", role.id, statement.actions.join(", ")));
+        }
+    }
+    found
+}

@@ -1,0 +1,51 @@
+//! Statements that are wider than they need be, or that can never apply. No log of calls shows that: what is too wide allows
+//! all that is called.
+
+use crate::Failure;
+use crate::reference::Reference;
+use crate::shown::Shown;
+use crate::template::Role;
+
+/// What is wrong with the statements of these roles, a line for each.
+///
+/// # Errors
+/// A role names an action that AWS does not have.
+pub fn findings(roles: &[Role], reference: &Reference) -> Result<Vec<String>, Failure> {
+    let mut found = Vec::new();
+    for role in roles {
+        for statement in role.statements.iter().map(Shown::of) {
+            let here = |what: String| format!("{}, statement {:?}: {what}", role.id, statement.sid);
+            found.extend(of(&statement, reference)?.into_iter().map(here));
+        }
+    }
+    Ok(found)
+}
+
+fn of(statement: &Shown, reference: &Reference) -> Result<Vec<String>, Failure> {
+    let mut found = Vec::new();
+    let everything = statement.resources.iter().any(|resource| resource == "*");
+    let asks_for_tags = statement.conditions.iter().any(|condition| condition.contains(" tag `"));
+    for action in &statement.actions {
+        if action.contains(['*', '?']) {
+            found.push(format!("name every action in the place of {action}: a wildcard grows with AWS"));
+            continue;
+        }
+        let kinds = reference.kinds(action)?;
+        let names = kinds.iter().map(|kind| kind.name.as_str()).collect::<Vec<_>>().join(" or ");
+        if everything && !kinds.is_empty() {
+            found.push(format!("{action} is allowed on everything: it can be narrowed to a {names}"));
+        }
+        if !everything && kinds.is_empty() {
+            found.push(format!("{action} cannot be narrowed, and is never allowed without the resource *"));
+        }
+        if asks_for_tags && (kinds.is_empty() || !kinds.iter().all(|kind| kind.tags)) {
+            found.push(format!("{action} knows no tags of a resource, and is never allowed under this condition"));
+        }
+    }
+    for resource in statement.resources.iter().filter(|resource| *resource != "*" && resource.contains('*')) {
+        if statement.conditions.is_empty() {
+            found.push(format!("{resource} is every one of its type: name it, or ask for a tag"));
+        }
+    }
+    Ok(found)
+}

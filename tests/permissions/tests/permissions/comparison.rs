@@ -1,0 +1,196 @@
+//! What the comparison says when a role and the calls differ.
+
+use std::collections::BTreeSet;
+
+use permissions::calls::Call;
+use permissions::compare::{Compared, compare};
+use permissions::template::Template;
+use serde_json::{Value, json};
+
+use super::{REFERENCE, templates};
+
+const HERE: &str = "us-east-1:123456789012";
+
+fn call(function: &str, action: &str, resource: &str, tags: &Value) -> Call {
+    let names = json!({"partition": "aws", "region": "us-east-1", "account": "123456789012", "table": "pilothouse",
+        "topic": format!("arn:aws:sns:{HERE}:notices")});
+    let resource = if resource == "?" { Value::Null } else { json!(resource) };
+    let call = json!({"function": function, "action": action, "resource": resource, "tags": tags, "names": names});
+    serde_json::from_value(call).unwrap()
+}
+
+/// What the functions call when they do all that their roles allow.
+fn everything() -> BTreeSet<Call> {
+    let none = json!({});
+    let cluster = json!({"pilothouse:cluster": "acme"});
+    let gateway = json!({"pilothouse:gateway": "transit"});
+    let arn = |service: &str, rest: &str| format!("arn:aws:{service}:{HERE}:{rest}");
+    let table = arn("dynamodb", "table/pilothouse");
+    let mut found = BTreeSet::new();
+    for action in ["ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query"] {
+        found.insert(call("cluster-registry", &format!("dynamodb:{action}"), &table, &none));
+    }
+    let mut watcher = |action: &str, resource: &str, tags: &Value| {
+        found.insert(call("peering-watcher", action, resource, tags));
+    };
+    for action in ["DeleteItem", "GetItem", "PutItem", "Query"] {
+        watcher(&format!("dynamodb:{action}"), &table, &none);
+    }
+    for action in ["ec2:DescribeRouteTables", "ec2:DescribeVpcPeeringConnections"] {
+        watcher(action, "*", &none);
+    }
+    for action in ["DescribeTargetGroups", "DescribeTargetHealth"] {
+        watcher(&format!("elasticloadbalancing:{action}"), "*", &none);
+    }
+    for action in ["CreateRoute", "DeleteRoute", "ReplaceRoute"] {
+        watcher(&format!("ec2:{action}"), &arn("ec2", "route-table/rtb-1"), &cluster);
+    }
+    for action in ["DeregisterTargets", "RegisterTargets"] {
+        watcher(&format!("elasticloadbalancing:{action}"), &group(), &cluster);
+    }
+    watcher("lambda:InvokeFunction", &arn("lambda", "function:transit"), &gateway);
+    watcher("secretsmanager:GetSecretValue", &arn("secretsmanager", "secret:acme-1"), &cluster);
+    watcher("sns:Publish", &arn("sns", "notices"), &none);
+    found
+}
+
+fn group() -> String {
+    format!("arn:aws:elasticloadbalancing:{HERE}:targetgroup/acme/1")
+}
+
+fn compared(templates: &[Template], calls: &BTreeSet<Call>) -> Vec<String> {
+    let Compared { findings, .. } = compare(templates, calls, &REFERENCE).unwrap();
+    findings.into_iter().collect()
+}
+
+fn and(more: Call) -> BTreeSet<Call> {
+    let mut calls = everything();
+    calls.insert(more);
+    calls
+}
+
+/// One statement of the watcher's role, changed.
+fn with(sid: &str, change: impl Fn(&mut Value)) -> Vec<Template> {
+    let mut templates = templates();
+    let policies =
+        templates[0].json.pointer_mut("/Resources/PeeringWatcherRole/Properties/Policies/0/PolicyDocument/Statement");
+    let statements = policies.unwrap().as_array_mut().unwrap();
+    change(statements.iter_mut().find(|statement| statement["Sid"] == sid).unwrap());
+    templates
+}
+
+#[test]
+fn roles_and_calls_that_agree_give_nothing() {
+    assert_eq!(compared(&templates(), &everything()), [""; 0]);
+}
+
+#[test]
+fn a_call_that_is_not_allowed_is_found() {
+    let none = json!({});
+    let cluster = json!({"pilothouse:cluster": "acme"});
+    let elsewhere = "arn:aws:dynamodb:us-east-1:123456789012:table/other";
+    for (more, expected) in [
+        (
+            call(
+                "peering-watcher",
+                "dynamodb:UpdateItem",
+                "arn:aws:dynamodb:us-east-1:123456789012:table/pilothouse",
+                &none,
+            ),
+            "does not allow it",
+        ),
+        (
+            call("cluster-registry", "dynamodb:GetItem", elsewhere, &none),
+            "does not allow it: OurTable names the action",
+        ),
+        (
+            call("peering-watcher", "elasticloadbalancing:RegisterTargets", &group(), &none),
+            "(no tags), and PeeringWatcherRole does not allow it: Targets names",
+        ),
+        (
+            call(
+                "peering-watcher",
+                "elasticloadbalancing:RegisterTargets",
+                &group().replace("east-1:", "east-2:"),
+                &cluster,
+            ),
+            "does not allow it",
+        ),
+        (
+            call(
+                "peering-watcher",
+                "lambda:InvokeFunction",
+                &format!("arn:aws:lambda:{HERE}:function:payroll"),
+                &json!({"pilothouse:cluster": "a"}),
+            ),
+            "does not allow it: Gateways",
+        ),
+        (
+            call("vpc-gateway", "dynamodb:GetItem", "arn:aws:dynamodb:us-east-1:123456789012:table/pilothouse", &none),
+            "GatewayRole does not allow it",
+        ),
+        (call("payroll", "dynamodb:GetItem", elsewhere, &none), "no template has it"),
+    ] {
+        let found = compared(&templates(), &and(more.clone()));
+        assert!(found.len() == 1 && found[0].contains(expected), "{more:?}: {found:#?}");
+    }
+    let denied = with("Notices", |statement| statement["Effect"] = json!("Deny"));
+    let found = compared(&denied, &everything());
+    assert!(found.len() == 1 && found[0].contains("Notices denies it"), "{found:#?}");
+}
+
+#[test]
+fn an_action_that_was_taken_away_or_is_not_called_is_found() {
+    let less = with("RoutesToPeers", |statement| statement["Action"] = json!(["ec2:CreateRoute", "ec2:DeleteRoute"]));
+    let found = compared(&less, &everything());
+    assert!(found.len() == 1 && found[0].contains("calls ec2:ReplaceRoute"), "{found:#?}");
+
+    let more = with("Notices", |statement| statement["Action"] = json!(["sns:Publish", "sns:Subscribe"]));
+    let found = compared(&more, &everything());
+    assert!(found.len() == 1 && found[0].contains("allows sns:Subscribe (Notices)"), "{found:#?}");
+
+    let more = with("OurTable", |statement| {
+        let table = statement["Resource"].clone();
+        statement["Resource"] = json!([table, {"Fn::Sub": "${Table.Arn}/index/*"}]);
+    });
+    let found = compared(&more, &everything());
+    assert!(found.len() == 1 && found[0].contains("/index/* (OurTable)"), "{found:#?}");
+
+    // A condition that no call meets: the tag is another's.
+    let other =
+        with("Targets", |statement| statement["Condition"] = json!({"Null": {"aws:ResourceTag/other": "false"}}));
+    let found = compared(&other, &everything());
+    assert_eq!(found.len(), 5, "two calls refused, two actions and a resource unused: {found:#?}");
+}
+
+#[test]
+fn a_function_without_calls_is_found_and_a_gateway_needs_none() {
+    let calls = everything().into_iter().filter(|call| call.function != "cluster-registry").collect();
+    let found = compared(&templates(), &calls);
+    assert!(found.iter().any(|line| line.contains("cluster-registry made no call")), "{found:#?}");
+    assert!(!found.iter().any(|line| line.contains("vpc-gateway")), "{found:#?}");
+}
+
+#[test]
+fn a_resource_that_aws_would_not_name_is_found() {
+    let none = json!({});
+    for (action, resource) in [
+        ("ec2:DescribeRouteTables", "arn:aws:ec2:us-east-1:123456789012:route-table/rtb-1"),
+        ("dynamodb:GetItem", "*"),
+        ("ec2:CreateRoute", "arn:aws:ec2:us-east-1:123456789012:vpc/vpc-1"),
+        ("ec2:DescribeVpcs", "?"),
+    ] {
+        let found = compared(&templates(), &and(call("peering-watcher", action, resource, &none)));
+        assert!(found.iter().any(|line| line.contains("authorization.py")), "{action}: {found:#?}");
+    }
+}
+
+/// AWS denies it, or says that it is not there; no role has to allow it, and none is used by it.
+#[test]
+fn a_call_on_what_does_not_exist_proves_nothing() {
+    let gone = call("peering-watcher", "elasticloadbalancing:RegisterTargets", &group(), &Value::Null);
+    let mut calls: BTreeSet<Call> = everything().into_iter().filter(|call| call.action != gone.action).collect();
+    calls.insert(gone);
+    let found = compared(&templates(), &calls);
+    assert!(found.len() == 1 && found[0].contains("allows elasticloadbalancing:RegisterTargets"), "{found:#?}");
+}
