@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod adopt;
 mod brakes;
 mod cases;
 mod endings;
@@ -16,4 +17,5 @@ mod ownership;
 mod peerings;
 mod peers_bugs;
 mod registration;
+mod restore;
 mod runs;
