@@ -136,7 +136,7 @@ reasons! {
             "Have the owner of the peer's account enable DNS resolution from our VPC for this connection (`modify-vpc-peering-connection-options`, `AllowDnsResolutionFromRemoteVpc`), or name the private address. Both VPCs need DNS hostnames and DNS support.";
         AddressInsideOurVpc: "The name answers an address of our own VPC. It is not registered.",
             "Find out why the peer's name leads to us: this can be an attack. Correct the peer's record.";
-        AddressOutsidePeer: "The name answers an address outside the peer's VPC. It is not registered.",
+        AddressOutsidePeer: "The name answers an address outside the peer's VPC. It is not registered; where the VPC has just lost the block, what serves goes half a minute later.",
             "Correct the peer's record, or name the peering with the VPC that holds the address.";
         AddressOutsideAllowed: "The name answers an address of the peer's VPC that `allowed_cidrs` does not hold. It is not registered.",
             "Widen `allowed_cidrs` if the address is right.";
