@@ -9,7 +9,7 @@ from urllib.parse import urlparse
 
 import moto.cloudformation.parsing as parsing
 import moto.cloudformation.responses as responses
-from moto.awslambda.models import lambda_backends
+from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
 from moto.cloudformation.models import ChangeSet, Stack
 from moto.cloudwatch.models import cloudwatch_backends
@@ -238,7 +238,8 @@ def install():
     Stack.has_parameters = lambda stack, given: _with_defaults(stack, stack.parameters) == _with_defaults(stack, given)
     apply = ChangeSet.apply
     ChangeSet.apply = lambda change: _create(change) if change.change_set_type == "CREATE" else apply(change)
-    for model, after in ((Table, _of_a_table), (Role, _of_a_role), (Key, _of_a_key), (TargetGroup, _of_a_target_group)):
+    completed = {Table: _of_a_table, Role: _of_a_role, Key: _of_a_key, TargetGroup: _of_a_target_group, LambdaFunction: _of_a_function}
+    for model, after in completed.items():
         _complete(model, after)
     LoadBalancer.create_from_cloudformation_json = classmethod(_create_load_balancer)
     EventsHandler.test_event_pattern = _test_event_pattern
@@ -300,6 +301,12 @@ def _of_a_key(made, *_):
 def _of_a_target_group(made, given, account_id, region_name):
     elbv2_backends[account_id][region_name].add_tags([made.arn], given.get("Tags", []))
     made.attributes.update({one["Key"]: one["Value"] for one in given.get("TargetGroupAttributes", [])})
+
+
+def _of_a_function(made, given, account_id, region_name):
+    # What is given back is a copy.
+    tags = {one["Key"]: one["Value"] for one in given.get("Tags", [])}
+    lambda_backends[account_id][region_name].get_function(made.function_name).tags.update(tags)
 
 
 def _create_load_balancer(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs):

@@ -76,9 +76,8 @@ fn a_gateway_is_made_of_the_control_plane_s_outputs() {
     let properties = account.properties(STACK, "Gateway");
     assert_eq!(properties["LoggingConfig"], json!({"LogFormat": "JSON", "LogGroup": "/aws/lambda/acme-transit"}));
     assert_eq!(properties["VpcConfig"], json!({"SubnetIds": subnets, "SecurityGroupIds": ["sg-1"]}));
-    let tags = list(&properties["Tags"]);
-    let tag = tags.iter().find(|t| t["Key"] == "pilothouse:gateway");
-    assert!(tag.is_some(), "the watcher's role may invoke what has this tag: {tags:?}");
+    let made = account.aws("lambda", "ListTags", &json!({"Resource": function["FunctionArn"]}));
+    assert_eq!(made["Tags"]["pilothouse:gateway"], "acme-transit", "the watcher's role may invoke what has this tag");
 
     let policy = account.aws("lambda", "GetPolicy", &json!({"FunctionName": "acme-transit"}));
     let statements = list(&parsed(&policy["Policy"])["Statement"]);
