@@ -128,6 +128,7 @@ fn objection(
                     let takes_over = |t: &&TargetHealth| {
                         !matches!(t.health, Health::Draining | Health::Unhealthy | Health::Unused)
                             && t.target != *target
+                            && !just_left(&t.target)
                             && proved(&t.target, false)
                     };
                     if !listed.iter().any(|t| takes_over(&t)) {

@@ -331,11 +331,12 @@ fn is_repeated(action: &Action, before: &WatcherState) -> bool {
             .endpoints
             .get(arn)
             .is_some_and(|e| e.owned.iter().any(|o| o.target == *target && o.phase == Phase::Intended)),
-        Action::CreateRoute { table, destination, connection } => before
+        Action::CreateRoute { table, destination, connection }
+        | Action::ReplaceRoute { table, destination, connection, .. } => before
             .routes
             .iter()
             .any(|m| m.table == *table && m.destination == *destination && m.connection == *connection && !m.confirmed),
-        Action::DeregisterTarget { .. } | Action::ReplaceRoute { .. } | Action::DeleteRoute { .. } => false,
+        Action::DeregisterTarget { .. } | Action::DeleteRoute { .. } => false,
     }
 }
 

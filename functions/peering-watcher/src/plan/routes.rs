@@ -254,8 +254,7 @@ fn one(
             return Some(conflict);
         }
         // The answer may lag behind, and then the route is there and leads where we last had it.
-        let known = recorded.and_then(|at| memory.get(at)).filter(|m| m.connection != *connection || !m.confirmed);
-        let previous = known.and_then(|m| match &m.previous {
+        let previous = recorded.and_then(|at| memory.get(at)).and_then(|m| match &m.previous {
             Some(previous) if !m.confirmed => Some(previous.clone()),
             _ => (m.connection != *connection).then(|| m.connection.clone()),
         });

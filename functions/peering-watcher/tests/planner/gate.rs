@@ -419,6 +419,13 @@ fn w8_a_removal_by_proof_needs_a_proven_writer_that_is_registered() {
     for health in [Health::Draining, Health::Unhealthy, Health::Unused] {
         superseded(Some(server(true)), Some(server(false)), health).is_stopped_by(&["W8"]);
     }
+    // A list from before it was taken out says nothing of it.
+    superseded(Some(server(true)), Some(server(false)), Health::Healthy)
+        .with(|f| {
+            let memory = f.before.endpoints.values_mut().next().unwrap();
+            memory.owned.push(OwnedTarget { phase: Phase::Leaving, ..owned(NEW) });
+        })
+        .is_stopped_by(&["W8"]);
 }
 
 #[test]

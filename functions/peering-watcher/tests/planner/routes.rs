@@ -118,14 +118,20 @@ fn the_default_route_and_neighbours_are_no_conflict() {
     assert_eq!(world.pass()[0], MADE);
 }
 
-#[test]
-fn watcher_case_active_but_our_route_points_to_an_old_pcx() {
+/// A settled world in which pcx-2 has taken the place of pcx-1, and the spec says so.
+fn peered_anew() -> World {
     let mut world = World::new().settled();
     world.peering_is("pcx-1", PeeringState::Deleted);
     world.peerings.remove("pcx-1");
     let active = peering("pcx-2", PeeringState::Active, "vpc-peer", &["10.9.0.0/16"]);
     world.peerings.insert("pcx-2".to_owned(), Seen::Known(active));
     world.put(|primary| primary["peerings"][0]["connection_id"] = json!("pcx-2"));
+    world
+}
+
+#[test]
+fn watcher_case_active_but_our_route_points_to_an_old_pcx() {
+    let mut world = peered_anew();
     world.calls_fail = true;
     assert_eq!(world.pass_after(10), ["ReplaceRoute 10.9.0.0/16 -> pcx-2 in rtb-1 (was pcx-1)"]);
     assert_eq!(world.says(RouteReady), "unknown RoutePending", "not ready until it is read back");
@@ -139,13 +145,19 @@ fn watcher_case_active_but_our_route_points_to_an_old_pcx() {
 }
 
 #[test]
+fn a_route_that_is_refused_in_every_pass_keeps_no_rebuilt_state_from_being_believed() {
+    let mut world = peered_anew();
+    world.state.agreeing = 0;
+    world.calls_fail = true;
+    for agreed in [0, 1, 2] {
+        assert_eq!(world.pass_after(10), ["ReplaceRoute 10.9.0.0/16 -> pcx-2 in rtb-1 (was pcx-1)"]);
+        assert_eq!(world.state.agreeing, agreed);
+    }
+}
+
+#[test]
 fn a_late_answer_without_our_old_route_does_not_make_it_somebody_elses() {
-    let mut world = World::new().settled();
-    world.peering_is("pcx-1", PeeringState::Deleted);
-    world.peerings.remove("pcx-1");
-    let active = peering("pcx-2", PeeringState::Active, "vpc-peer", &["10.9.0.0/16"]);
-    world.peerings.insert("pcx-2".to_owned(), Seen::Known(active));
-    world.put(|primary| primary["peerings"][0]["connection_id"] = json!("pcx-2"));
+    let mut world = peered_anew();
     let late = world.routes("rtb-1").split_off(1);
     world.calls_fail = true;
     for _ in 0..2 {

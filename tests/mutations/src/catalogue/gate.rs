@@ -117,4 +117,13 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         suite: Suite::Planner,
         caught_by: &["w2_an_address_that_an_earlier_pass_read_as_the_peers_is_not_given_up_at_once"],
     },
+    Mutation {
+        name: "what-leaves-supersedes",
+        breaks: "The gate takes a proven writer that was just taken out for one that is registered.",
+        file: CHECK,
+        find: "                            && !just_left(&t.target)\n",
+        replace: "",
+        suite: Suite::Planner,
+        caught_by: &["w8_a_removal_by_proof_needs_a_proven_writer_that_is_registered"],
+    },
 ];

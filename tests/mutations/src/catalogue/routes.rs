@@ -4,6 +4,7 @@ use super::Mutation;
 use crate::suite::Suite;
 
 const ROUTES: &str = "functions/peering-watcher/src/plan/routes.rs";
+const PLAN: &str = "functions/peering-watcher/src/plan/mod.rs";
 const ADDRESS: &str = "shared/domain/src/address.rs";
 
 pub(super) const MUTATIONS: &[Mutation] = &[
@@ -75,5 +76,14 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         replace: "_ => None,",
         suite: Suite::Planner,
         caught_by: &["a_late_answer_without_our_old_route_does_not_make_it_somebody_elses"],
+    },
+    Mutation {
+        name: "a-refused-route-keeps-a-rebuilt-state-from-being-believed",
+        breaks: "A replacement of a route that is refused in every pass keeps passes from ever agreeing.",
+        file: PLAN,
+        find: "m.connection == *connection && !m.confirmed)",
+        replace: "m.connection == *connection && m.previous.is_none() && !m.confirmed)",
+        suite: Suite::Planner,
+        caught_by: &["a_route_that_is_refused_in_every_pass_keeps_no_rebuilt_state_from_being_believed"],
     },
 ];
