@@ -121,10 +121,9 @@ fn pass(fleet: &Fleet, overlapping: bool, gap: u64) {
 
 fn judge(fleet: &Fleet, look: impl FnOnce(&Oracle, &State) -> Vec<String>) {
     let found = fleet.world.read(|state| fleet.oracle.read(|oracle| look(oracle, state)));
-    let now = fleet.world.time().now();
     for what in found {
         fleet.world.note(|| format!("!!!! {what}"));
-        fleet.oracle.violate("W3", format!("{now:.0}: {what}"));
+        fleet.oracle.violate("W3", what);
     }
 }
 

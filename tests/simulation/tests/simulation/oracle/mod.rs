@@ -119,7 +119,10 @@ pub(crate) fn cluster_of(arn: &str) -> String {
 
 impl Oracle {
     pub(crate) fn violate(&mut self, invariant: &'static str, what: String) {
-        let what = self.now.map_or_else(|| what.clone(), |now| format!("{now:.3} {what}"));
+        let what = match self.now {
+            Some(now) => format!("{now:.3} {what}"),
+            None => what,
+        };
         self.violations.push(Violation { invariant, what });
     }
 
