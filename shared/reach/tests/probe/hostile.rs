@@ -128,7 +128,8 @@ where
             Act::Challenge { iterations, ours } => {
                 let first = read(stream, received).await?;
                 let first = String::from_utf8_lossy(&first).into_owned();
-                let nonce = first.rsplit_once("r=").unwrap().1;
+                // A nonce is any printable text without a comma, `r=` included (RFC 5802, section 5.1).
+                let nonce = first.rsplit_once(",r=").unwrap().1;
                 let nonce = if *ours { format!("{nonce}more") } else { "another".to_owned() };
                 let challenge = format!("r={nonce},s=c2FsdHNhbHQ=,i={iterations}");
                 stream.write_all(&authentication(11, challenge.as_bytes())).await?;
