@@ -15,7 +15,7 @@ use crate::request::Word;
 use crate::{FUNCTION, Moment};
 
 /// Reasons that hold something back until a person lets it go on.
-const REASONS: [Reason; 3] = [Reason::Flapping, Reason::FleetBrake, Reason::RebuildingState];
+const REASONS: [Reason; 4] = [Reason::BootstrapRefused, Reason::Flapping, Reason::FleetBrake, Reason::RebuildingState];
 
 /// Stores the acknowledgement of `what` for `cluster`.
 ///
@@ -67,18 +67,27 @@ fn objection(what: &str) -> Option<String> {
         });
         return (!good).then(|| format!("`{what}` names no target: write `ForeignTarget:<IPv4 address>:<port>`"));
     }
+    if let Some(member) = what.strip_prefix("ForeignEtcdMember:") {
+        // etcd's ids use all 64 bits.
+        let good = member.parse::<u64>().is_ok_and(|id| id.to_string() == member);
+        return (!good).then(|| format!("`{what}` names no member: write `ForeignEtcdMember:<decimal id>`"));
+    }
     if let Some(hash) = what.strip_prefix("plan:") {
         let good = (8..=128).contains(&hash.len()) && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         return (!good).then(|| format!("`{what}` is no plan hash: write `plan:` and the hash as the dry run gave it"));
     }
-    let codes = REASONS.iter().map(|reason| reason.code()).chain(["ForeignTarget"]);
+    let codes = REASONS.iter().map(|reason| reason.code()).chain(["ForeignTarget", "ForeignEtcdMember"]);
     if let Some(code) = nearest(what, codes.clone()) {
-        let form = if code == "ForeignTarget" { "ForeignTarget:<address>:<port>" } else { code };
+        let form = match code {
+            "ForeignTarget" => "ForeignTarget:<address>:<port>",
+            "ForeignEtcdMember" => "ForeignEtcdMember:<decimal id>",
+            code => code,
+        };
         return Some(format!("`{what}` cannot be acknowledged; did you mean `{form}`?"));
     }
     let known: Vec<String> = REASONS.iter().map(|reason| format!("`{reason}`")).collect();
     Some(format!(
-        "`{what}` cannot be acknowledged; known are {}, `ForeignTarget:<address>:<port>` and `plan:<hash>`",
+        "`{what}` cannot be acknowledged; known are {}, `ForeignTarget:<address>:<port>`, `ForeignEtcdMember:<decimal id>` and `plan:<hash>`",
         known.join(", ")
     ))
 }

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::nearest::no_cluster;
 use crate::ownership::Requester;
-use crate::put::{TRIES, has_state, record};
+use crate::put::{TRIES, record, states};
 use crate::refusal::Stop;
-use crate::{FUNCTION, Moment, STATEFUL_FUNCTIONS};
+use crate::{FUNCTION, LIFECYCLE, Moment, WATCHER};
 
 /// The writes of a removal that are left for acknowledgements: DynamoDB takes 100 in one transaction. What is left over
 /// runs out by itself.
@@ -72,7 +72,7 @@ pub async fn delete(
         if attempt == TRIES {
             break;
         }
-        let awaiting = awaiting(&found, has_state(table, name).await?);
+        let awaiting = awaiting(&found, &states(table, name).await?);
         let (done, mut writes) = if awaiting.is_empty() {
             (Deleted::Gone, removal(table, &found).await?)
         } else {
@@ -99,13 +99,19 @@ pub async fn delete(
 
 /// The functions that have to take something down. Where the spec cannot be read, they are asked: they know what they
 /// made.
-fn awaiting(record: &ClusterRecord, has_state: bool) -> Vec<String> {
+fn awaiting(record: &ClusterRecord, states: &[&str]) -> Vec<String> {
     let has_primary = match record.read_spec() {
         Stored::Spec(spec) => spec.primary.is_some(),
         Stored::Newer(_) | Stored::Unreadable(_) => true,
     };
-    let any = has_primary || has_state || !record.releasing.is_empty();
-    if any { STATEFUL_FUNCTIONS.map(str::to_owned).to_vec() } else { Vec::new() }
+    let watcher = has_primary || states.contains(&WATCHER) || !record.releasing.is_empty();
+    // Without a state it never touched a node.
+    let lifecycle = states.contains(&LIFECYCLE);
+    [(lifecycle, LIFECYCLE), (watcher, WATCHER)]
+        .into_iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, name)| name.to_owned())
+        .collect()
 }
 
 fn buried(record: &ClusterRecord, awaiting: Vec<String>, moment: Moment) -> ClusterRecord {

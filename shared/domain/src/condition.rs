@@ -61,6 +61,14 @@ pub enum ConditionKind {
     IsWriter,
     /// Can that server serve logical replication? It is for information: no outcome follows from it.
     ReplicationReady,
+    /// Are the Auto Scaling group and its hooks as they must be?
+    GroupReady,
+    /// Does one node lead, and do enough standbys stream from it?
+    PatroniHealthy,
+    /// Do all of etcd's voters answer, as many as the spec asks for?
+    EtcdHealthy,
+    /// Does no node wait in a lifecycle hook, or retained?
+    NodesSettled,
     /// A question of a version that this one does not know.
     #[serde(other)]
     Unrecognized,
@@ -80,6 +88,10 @@ impl ConditionKind {
             Self::Reachable => "Reachable",
             Self::IsWriter => "IsWriter",
             Self::ReplicationReady => "ReplicationReady",
+            Self::GroupReady => "GroupReady",
+            Self::PatroniHealthy => "PatroniHealthy",
+            Self::EtcdHealthy => "EtcdHealthy",
+            Self::NodesSettled => "NodesSettled",
             Self::Unrecognized => "Unrecognized",
         }
     }

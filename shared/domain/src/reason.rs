@@ -241,6 +241,110 @@ reasons! {
         SlotWalUnbounded: "`max_slot_wal_keep_size` is -1: a slot that nobody reads fills the server's disk.",
             "Only where logical replication is wanted: set a bound below the free space.";
     }
+    "The Auto Scaling group" {
+        GroupConfigured: "The group and its hooks are as they must be.", "";
+        GroupNotFound: "The Auto Scaling group does not exist.",
+            "Correct `nodes.asg`.";
+        GroupUnreadable: "The group, its hooks or its instances could not be read. No hook is answered meanwhile; they are kept alive.",
+            "If it stays: read the message; AccessDenied means that the function's role lacks autoscaling:DescribeAutoScalingGroups or DescribeLifecycleHooks.";
+        InstanceUnreadable: "EC2 did not say how an instance is. Nothing is done about it.",
+            "If it stays: read the message; AccessDenied means that the function's role lacks ec2:DescribeInstances.";
+        HookMissing: "A hook that the spec names does not exist, or is not on its transition. Nodes come and go unseen.",
+            "Make the hook, in the group's `LifecycleHookSpecificationList`, so that it is there for the first instance too; or correct `nodes.hooks`.";
+        LaunchDefaultAbandons: "The launch hook's default result is ABANDON: a function that is stuck would end every new node.",
+            "Set it to CONTINUE. A node without a start grant is harmless.";
+        TerminateDefaultContinues: "The terminate hook's default result is CONTINUE: a hook that runs out would end the leader.",
+            "Set it to ABANDON, with the group's lifecycle policy `TerminateHookAbandon = retain`.";
+        HookTimeoutShort: "A hook waits less than five minutes for a heartbeat: one pass that fails is too many.",
+            "Raise its heartbeat time-out; 900 s give it 25 hours in all, 1800 s the full 48.";
+        GroupAttached: "The group itself is attached to a load balancer, which drains a leader for minutes before its hook is even asked.",
+            "Detach the group from the target groups that the message names, and name them in `nodes.target_groups`.";
+        RetainPolicyMissing: "The group has no policy that retains an instance whose terminate hook is abandoned, and `on_unsafe` is `retain`. A node whose end is unsafe is held in its hook, 48 hours at most, and then ended.",
+            "Set the group's instance lifecycle policy: `RetentionTriggers.TerminateHookAbandon = retain`.";
+        WarmPool: "The group has a warm pool, which is not supported: its nodes are passed over.",
+            "Delete the warm pool.";
+        SpotCapacity: "The group has Spot instances, which are not supported: a reclaim gives two minutes and waits for no hook.",
+            "Use On-Demand instances for databases.";
+        HookPassedOver: "Instances are in service that never passed the launch hook. They have no start grant and do not run.",
+            "Terminate them one by one; put the hooks into the group's `LifecycleHookSpecificationList`.";
+    }
+    "Patroni" {
+        LeaderAndStandbys: "One node leads, and enough standbys stream from it.", "";
+        PatroniUnreadable: "No node's Patroni answered, so who leads is not known. Nothing is taken from the cluster meanwhile.",
+            "If it stays: check `nodes.gateway_function`, the nodes' security group, `nodes.patroni.port`, and the secrets.";
+        NoLeader: "No node leads. Nothing is taken from the cluster meanwhile.",
+            "If it stays longer than Patroni's `ttl`: look at the nodes' logs and at etcd.";
+        LeaderUnclear: "The nodes say different things about who leads: something is changing hands.",
+            "If it stays: this can be a split brain. Find out which node is the primary, and fence the other.";
+        LeaderOutsideGroup: "The member that leads is no instance of the group.",
+            "Nodes of a cluster must be in one group; switch over to one of the group's by hand.";
+        PatroniPaused: "Patroni is paused: it fails over to nobody. A leader is still switched over by us; no node is stopped before `patronictl resume`.",
+            "Resume it (`patronictl resume`).";
+        TooFewStreaming: "Fewer standbys stream than `min_streaming_after_terminate` asks for.",
+            "Wait until a replacement streams; or raise the group's desired capacity.";
+        SwitchoverScheduled: "Somebody has scheduled a switchover. Nodes wait for it.",
+            "Wait, or cancel it (`patronictl flush <cluster> switchover`).";
+        SwitchoverPending: "A switchover was asked for, and the cluster does not show its outcome yet.", "";
+        SwitchoverFailed: "Several tries to switch over had no effect. It is tried again every five minutes.",
+            "Read the message and the leader's log: usually a candidate's lag or timeline.";
+        NoCandidate: "No other node can lead: the message names each, and what speaks against it.",
+            "Mend what the message names, or wait until a replacement is in service.";
+        OnlySynchronousStandby: "The node is the only synchronous standby, and writes would stop without it.",
+            "Wait until another standby is synchronous, or switch `synchronous_mode_strict` off.";
+    }
+    "etcd" {
+        VotersWhole: "All voters answer, as many as the spec asks for.", "";
+        VotersMissing: "Fewer voters of etcd answer than the spec asks for.",
+            "Wait until a replacement has joined. If it stays: look at etcd's log on the nodes.";
+        EtcdUnreadable: "No member of etcd answered. No member is removed and no node is taken out meanwhile.",
+            "If it stays: etcd may have lost its quorum. Check `nodes.etcd.port`, its TLS and its credentials; never wipe a member then.";
+        EtcdQuorum: "etcd could not spare the node's voter: the message says why.",
+            "Wait until the voters are whole again. If it stays: look at the members that do not answer.";
+        ForeignEtcdMember: "etcd has a member that runs on no instance of the group, and of which nothing is on record. It is left alone.",
+            "Find out whose it is. If its machine is gone: acknowledge `ForeignEtcdMember:<id>` to have it removed.";
+        AwaitingEtcd: "etcd is making room for the node: one member changes at a time.", "";
+    }
+    "Nodes" {
+        NodesSettled: "No node waits for anything.", "";
+        NodesMoving: "Nodes are on their way in or out.", "";
+        InstanceStarting: "The instance is starting.", "";
+        MakingVolumes: "The node's data volumes are being made from a restore point, or attached.", "";
+        RestorePointUnreadable: "The restore points could not be read. The node waits.",
+            "If it stays: read the message; check the table and the function's role.";
+        VolumesUnreadable: "The volumes that were made for the node could not be read. The node waits.",
+            "If it stays: read the message; AccessDenied means that the function's role lacks ec2:DescribeVolumes.";
+        NodeStarting: "The node was granted its start, and its Patroni does not answer yet.",
+            "If it stays: look at the node's journal (`pilothouse-start`, etcd, patroni).";
+        NodeCatchingUp: "The node copies, or replays what it has missed.", "";
+        NodeNotReady: "The node has not come forward for too long. What was set up for it is taken back, and its launch is abandoned.",
+            "Look at the log of the last node that failed; the message says in which state it stood still.";
+        NodeJoined: "The node follows the leader, or leads. Its launch hook was answered.", "";
+        NodeLeft: "The node leads nothing, serves nothing and votes in nothing. Its terminate hook was answered.", "";
+        NodeUnknown: "The node is no member of the cluster, and may be about to become one.", "";
+        NodeRetained: "The node's end is unsafe: the instance was retained outside the group, and is ended once that is over.",
+            "Read the message. The instance is billed while it is retained.";
+        LastNode: "The node is the last one that stays: with it the cluster would end.",
+            "Raise the group's desired capacity; or put the spec with `decommission: true` if the cluster is to end.";
+        AwaitingTurn: "Another node is on its way out. One goes at a time, the leader last.", "";
+        AwaitingFirstLeader: "Another node makes the cluster. The others join once it leads.", "";
+        BootstrapRefused: "No node leads, and the cluster may have data: no node is allowed to make a new one.",
+            "Bring a node with data back, or restore. If the cluster is meant to be new: acknowledge `BootstrapRefused`.";
+        ForeignData: "The node holds the data of another cluster.",
+            "Find out where its volume comes from.";
+        LaunchesFail: "Several launches failed within an hour. The last instance is kept as it is, and the group's process Launch is suspended by us.",
+            "Look at the instance that was kept; then resume the process (`aws autoscaling resume-processes --scaling-processes Launch`).";
+        Draining: "The node's connections through the load balancer are being drained.", "";
+        Stopping: "PostgreSQL on the node is stopping.", "";
+        StopFailed: "PostgreSQL or Patroni could not be stopped on the node.",
+            "Read the message; stop them by hand on the node.";
+        AgentSilent: "The Systems Manager agent of the node does not answer, and the node must not go without a clean stop.",
+            "Start the agent, or stop Patroni on the node by hand.";
+        AnswerSent: "The hook was answered, and the group has not moved the node yet.", "";
+        TargetGroupKind: "A target group takes neither instances nor addresses.",
+            "Use a target group of target type `instance` or `ip`.";
+        NodeActionFailed: "A step could not be carried out.",
+            "Read the message: denied means the function's role or the node's credentials; throttling and time-outs settle by themselves.";
+    }
     "Outcomes" {
         Settled: "Everything is as it should be.", "";
         PrimaryRegistered: "The primary's address was registered.", "";
@@ -248,9 +352,10 @@ reasons! {
         TargetDeregistered: "A target of ours was deregistered.", "";
         RoutesChanged: "Routes were changed.", "";
         NoPrimary: "The spec has no `primary`: there is nothing to watch.", "";
+        NoNodes: "The spec has no `nodes`: there is nothing to look after.", "";
         TornDown: "What we made for the cluster is gone.", "";
         TearingDown: "What we made for the cluster is being taken down.", "";
-        Retained: "The cluster was deleted with `deletion: retain`: its targets and routes stay, and are nobody's now.", "";
+        Retained: "The cluster was deleted, or asks for nothing any more: its targets, routes and nodes stay as they are, and are nobody's now.", "";
         Paused: "The cluster is paused: it is watched, and nothing is changed.",
             "Put the spec with `paused: false`.";
         FleetPaused: "Every cluster is paused: they are watched, and nothing is changed.",

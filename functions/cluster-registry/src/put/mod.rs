@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::ownership::Requester;
 use crate::put::plan::{Change, Decision, Found};
 use crate::refusal::Stop;
-use crate::{FUNCTION, Moment, STATEFUL_FUNCTIONS};
+use crate::{FUNCTION, Moment, STATEFUL_FUNCTIONS, WATCHER};
 
 /// How often a write is tried that lost against another writer, or whose reply was lost.
 pub const TRIES: usize = 5;
@@ -142,7 +142,7 @@ async fn read(table: &impl Table, spec: &ClusterSpec) -> Result<Found, Stop> {
         }
     }
     if record.is_some() {
-        found.has_state = has_state(table, name).await?;
+        found.has_state = states(table, name).await?.contains(&WATCHER);
     }
     Ok(Found { record, ..found })
 }
@@ -159,17 +159,18 @@ pub async fn record(table: &impl Table, path: &str, name: &str) -> Result<Option
     })
 }
 
-/// Whether any function keeps a state of the cluster.
+/// The functions that keep a state of the cluster.
 ///
 /// # Errors
 /// The table could not be read.
-pub async fn has_state(table: &impl Table, name: &str) -> Result<bool, PortError> {
+pub async fn states(table: &impl Table, name: &str) -> Result<Vec<&'static str>, PortError> {
+    let mut keepers = Vec::new();
     for function in STATEFUL_FUNCTIONS {
         if StateRecord::<Value>::get(table, function, name).await? != StateRecord::default() {
-            return Ok(true);
+            keepers.push(function);
         }
     }
-    Ok(false)
+    Ok(keepers)
 }
 
 fn audit(requester: &Requester, change: &Change, moment: Moment) -> Write {

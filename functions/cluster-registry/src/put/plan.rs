@@ -18,7 +18,7 @@ pub struct Found {
     pub record: Option<ClusterRecord>,
     /// The items under the claims that the record does not hold, by claim. Absent: nobody holds it.
     pub claims: BTreeMap<String, Item>,
-    /// Whether a function keeps a state of the cluster, and so may have made things for an older generation.
+    /// Whether the watcher keeps a state of the cluster, and so may have registered things for an older generation.
     pub has_state: bool,
 }
 

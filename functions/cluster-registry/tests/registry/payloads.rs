@@ -24,8 +24,8 @@ async fn every_bad_payload_gets_its_exact_answer() {
         json!({"acknowledge": fields})
     };
     let what = |text: &str| ack(json!({"what": text}));
-    let known_whats =
-        "known are `Flapping`, `FleetBrake`, `RebuildingState`, `ForeignTarget:<address>:<port>` and `plan:<hash>`";
+    let known_whats = "known are `BootstrapRefused`, `Flapping`, `FleetBrake`, `RebuildingState`, `ForeignTarget:<address>:<port>`, \
+         `ForeignEtcdMember:<decimal id>` and `plan:<hash>`";
     let cases: Vec<(Value, Vec<(&str, String)>)> = vec![
         (json!(null), vec![("", not_an_object("null"))]),
         (json!(true), vec![("", not_an_object("true or false"))]),
@@ -156,6 +156,13 @@ async fn every_bad_payload_gets_its_exact_answer() {
             vec![(
                 "acknowledge.what",
                 "`ForeignTarget:10.9.0.5:0` names no target: write `ForeignTarget:<IPv4 address>:<port>`".to_owned(),
+            )],
+        ),
+        (
+            what("ForeignEtcdMember:0x1f"),
+            vec![(
+                "acknowledge.what",
+                "`ForeignEtcdMember:0x1f` names no member: write `ForeignEtcdMember:<decimal id>`".to_owned(),
             )],
         ),
         (

@@ -49,14 +49,22 @@ async fn whatever_a_person_put_as_the_pause_is_ended() {
 async fn an_acknowledgement_is_stored_with_its_trail() {
     let bench = Bench::new();
     bench.ask(json!({"put": bare("acme")})).await;
-    for what in ["Flapping", "FleetBrake", "RebuildingState", "ForeignTarget:10.9.0.5:5432", "plan:0123abcd"] {
+    for what in [
+        "BootstrapRefused",
+        "Flapping",
+        "FleetBrake",
+        "RebuildingState",
+        "ForeignTarget:10.9.0.5:5432",
+        "ForeignEtcdMember:9372538179322589801",
+        "plan:0123abcd",
+    ] {
         let request = json!({"acknowledge": {"cluster": "acme", "what": what, "by": "ops", "reason": "seen"}});
         assert_eq!(bench.ask(request).await, json!({"ok": true, "cluster": "acme", "what": what}));
         let stored = bench.table.body("cluster", &format!("acme#ack#{what}")).unwrap();
         assert_eq!((&stored["what"], &stored["by"], &stored["reason"]), (&json!(what), &json!("ops"), &json!("seen")));
     }
-    assert_eq!(bench.table.keys("audit#acme/").len(), 6);
-    assert_eq!(bench.table.expiry("cluster", "acme#ack#Flapping"), Some("2026-11-27T06:00:02Z".parse().unwrap()));
+    assert_eq!(bench.table.keys("audit#acme/").len(), 8);
+    assert_eq!(bench.table.expiry("cluster", "acme#ack#Flapping"), Some("2026-11-27T06:00:03Z".parse().unwrap()));
     let written = bench.table.written();
     let request =
         json!({"acknowledge": {"cluster": "acme", "what": "Flapping", "by": "ops", "reason": "r"}, "dry_run": true});

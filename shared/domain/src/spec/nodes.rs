@@ -136,6 +136,10 @@ pub struct Etcd {
     /// The client port.
     #[schemars(default = "defaults::etcd_port", range(min = 1, max = 65535))]
     pub port: u16,
+    /// The port on which members reach each other. Left out: 2380, etcd's own default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub peer_port: Option<u16>,
     /// How many voting members there are: 1, 3, 5 or 7.
     #[schemars(default = "defaults::voters", range(min = 1, max = 7), extend("enum" = [1, 3, 5, 7]))]
     pub voters: u8,
@@ -147,10 +151,20 @@ pub struct Etcd {
     pub credentials_secret: Option<SecretId>,
 }
 
+impl Etcd {
+    /// Where a member at `address` is reached by the others: `https://10.0.1.10:2380`.
+    #[must_use]
+    pub fn peer_url(&self, address: std::net::Ipv4Addr) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}:{}", self.peer_port.unwrap_or(defaults::PEER_PORT))
+    }
+}
+
 impl Section for Etcd {
     fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let endpoints_from = fields.or("endpoints_from", EtcdEndpoints::default, choice);
         let port = fields.or("port", defaults::etcd_port, integer(PORT));
+        let peer_port = fields.optional("peer_port", integer(PORT));
         let voters = fields.or("voters", defaults::voters, integer(1..=7));
         if let Some(voters) = voters {
             // An even number of voters bears no more failures than one fewer, and needs more of them for a quorum.
@@ -161,6 +175,7 @@ impl Section for Etcd {
         Some(Self {
             endpoints_from: endpoints_from?,
             port: port?,
+            peer_port: peer_port?,
             voters: voters?,
             tls: tls?,
             credentials_secret: credentials_secret?,
@@ -257,6 +272,8 @@ choices! {
 
 mod defaults {
     use crate::names::DeviceName;
+
+    pub(super) const PEER_PORT: u16 = 2380;
 
     pub(super) fn lag_bytes() -> u64 {
         1_048_576

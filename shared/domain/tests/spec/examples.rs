@@ -63,7 +63,8 @@ pub(crate) fn full() -> Value {
             "hooks": {"launch": "acme-launch", "terminate": "acme-terminate"},
             "gateway_function": "acme-gateway",
             "patroni": {"scope": "acme", "port": 8008, "tls": tls, "credentials_secret": secret("patroni")},
-            "etcd": {"endpoints_from": "asg", "port": 2379, "voters": 3, "tls": tls, "credentials_secret": secret("etcd")},
+            "etcd": {"endpoints_from": "asg", "port": 2379, "peer_port": 2380, "voters": 3, "tls": tls,
+                "credentials_secret": secret("etcd")},
             "target_groups": [
                 {"arn": target_group("acme-w"), "role": "writer", "port": 5432},
                 {"arn": target_group("acme-r"), "role": "reader", "port": 5432},
