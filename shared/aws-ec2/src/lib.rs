@@ -1,13 +1,23 @@
-//! The ports over AWS's heavy SDKs: EC2 and Elastic Load Balancing. Apart from `aws`, so that a function that needs
+//! The ports over AWS's heavy SDKs: EC2, Elastic Load Balancing, Auto Scaling and Systems Manager. Apart from `aws`, so that a function that needs
 //! neither does not carry them.
 
+mod auto_scaling;
+mod commands;
+mod instances;
+mod node_targets;
 mod peerings;
 mod route_tables;
 mod target_groups;
+mod volumes;
 
+pub use auto_scaling::AutoScaling;
+pub use commands::Commands;
+pub use instances::Instances;
+pub use node_targets::NodeTargets;
 pub use peerings::Peerings;
 pub use route_tables::RouteTables;
 pub use target_groups::TargetGroups;
+pub use volumes::Volumes;
 
 /// An EC2 client, with the settings and the interceptor that all clients of the process share.
 fn ec2(configuration: &aws::Configuration) -> aws_sdk_ec2::Client {

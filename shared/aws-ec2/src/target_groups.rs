@@ -134,7 +134,7 @@ fn target_health(row: TargetHealthDescription) -> Option<TargetHealth> {
     })
 }
 
-fn state(state: Option<&TargetHealthStateEnum>) -> Health {
+pub(crate) fn state(state: Option<&TargetHealthStateEnum>) -> Health {
     match state {
         Some(TargetHealthStateEnum::Initial) => Health::Initial,
         Some(TargetHealthStateEnum::Healthy) => Health::Healthy,

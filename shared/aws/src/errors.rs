@@ -56,6 +56,10 @@ pub(crate) fn class_of(code: &str, message: &str, status: u16) -> Class {
         // The answer of ReplaceRoute where there is no such route (checked against AWS in moto's pull request 6425);
         // every other call has `InvalidRoute.NotFound` for that.
         "InvalidParameterValue" if message.starts_with("There is no route defined for") => Class::NotFound,
+        // Auto Scaling has this one code for every refusal. An action that is over, or that its hook does not accept yet, reads
+        // "No active Lifecycle Action found with token ..." or "... with instance ID ..."; an instance that is gone, "not found".
+        "ValidationError" if message.contains("No active Lifecycle Action found") => Class::NotFound,
+        "ValidationError" if message.starts_with("Instance Id not found") => Class::NotFound,
 
         "BandwidthLimitExceeded"
         | "EC2ThrottledException"
@@ -74,6 +78,9 @@ pub(crate) fn class_of(code: &str, message: &str, status: u16) -> Class {
         | "ThrottlingException"
         | "TooManyRequestsException" => Class::Throttled,
 
+        // An instance without an agent, and a command that is too young or too old (Systems Manager).
+        "InvalidInstanceId" | "InvocationDoesNotExist" => Class::NotFound,
+
         "LoadBalancerNotFound" | "NotFound" | "ResourceNotFoundException" | "TargetGroupNotFound" => Class::NotFound,
 
         "ConditionalCheckFailed"
@@ -82,13 +89,18 @@ pub(crate) fn class_of(code: &str, message: &str, status: u16) -> Class {
         | "IncorrectState"
         | "InvalidStateTransition"
         | "ReplicatedWriteConflictException"
+        | "ResourceContention"
+        | "ResourceContentionFault"
         | "ResourceInUse"
         | "ResourceInUseException"
         | "RouteAlreadyExists"
+        | "ScalingActivityInProgress"
+        | "ScalingActivityInProgressFault"
         | "TransactionCanceledException"
         | "TransactionConflict"
         | "TransactionConflictException"
-        | "TransactionInProgressException" => Class::Conflict,
+        | "TransactionInProgressException"
+        | "VolumeInUse" => Class::Conflict,
 
         "ItemCollectionSizeLimitExceeded"
         | "ItemCollectionSizeLimitExceededException"

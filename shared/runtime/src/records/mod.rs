@@ -6,6 +6,7 @@
 //! | `cluster` | `<name>#ack#<what>` | an acknowledgement, until it is used |
 //! | `claim#<key>` | `claim` | who holds a target group or an Auto Scaling group |
 //! | `state#<function>` | `<name>` | what a function knows and did about a cluster |
+//! | `restore#<name>` | any | a restore point in one Region |
 //! | `lock#<name>` | `lock` | the cluster's lock |
 //! | `answer#<request>` | `answer` | that a custom-resource event was answered, 7 days |
 //! | `control` | `pause`, `fleet-brake` | the brakes |
@@ -19,6 +20,7 @@ mod audit;
 mod claim;
 mod cluster;
 mod control;
+mod restore_point;
 mod state;
 
 pub use acknowledgement::Acknowledgement;
@@ -26,6 +28,7 @@ pub use audit::{AUDIT_DAYS, AuditEntry};
 pub use claim::ClaimRecord;
 pub use cluster::{ClusterRecord, Fleet, Owner, Stored, Tombstone};
 pub use control::{Control, Pause};
+pub use restore_point::{RestoreMember, RestorePoint};
 pub use state::{Kept, StateRecord};
 
 /// A stored document that does not have the shape that it should have.
