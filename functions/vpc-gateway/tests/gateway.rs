@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use lab::{Authority, Postgres, Setup};
@@ -17,10 +20,14 @@ const PASSWORD: &str = "xyzzy-plugh-42";
 const LIMIT: Duration = Duration::from_secs(10);
 
 fn start(stack: &Stack, more: &[(&str, &str)]) -> Function {
+    start_as(stack, NAME, more)
+}
+
+fn start_as(stack: &Stack, name: &str, more: &[(&str, &str)]) -> Function {
     let resolvers = stack.dns.address().to_string();
     let all = [("PILOTHOUSE_RESOLVERS", resolvers.as_str())].into_iter().chain(more.iter().copied());
     let environment: BTreeMap<String, String> = all.map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-    stack.function_named(NAME, PROGRAM, &environment).unwrap()
+    stack.function_named(name, PROGRAM, &environment).unwrap()
 }
 
 fn item<'a>(answer: &'a Value, id: &str) -> &'a Value {
@@ -129,7 +136,7 @@ fn what_is_no_request_is_answered_and_is_no_error_of_the_function() {
         (json!([PASSWORD]), "BadRequest"),
         (json!({"source": "aws.events", "detail-type": "Scheduled Event"}), "BadRequest"),
         (json!({"v": 3, "verb": "resolve", "items": []}), "UnsupportedVersion"),
-        (json!({"v": 1, "verb": "patroni_switchover", "items": []}), "UnknownVerb"),
+        (json!({"v": 1, "verb": "etcd_drop", "items": []}), "UnknownVerb"),
         (
             json!({"v": 1, "verb": "probe", "items": [{"id": "1", "address": "10.9.0.5", "port": 5432}]}),
             "VerbNotAllowed",
@@ -142,6 +149,93 @@ fn what_is_no_request_is_answered_and_is_no_error_of_the_function() {
         assert!(!answer.to_string().contains(PASSWORD), "{answer}");
     }
     assert!(!gateway.log_lines().concat().contains(PASSWORD));
+}
+
+/// What reaches into a cluster's nodes is named by the operator or not done. The first thing that a gateway without a word about
+/// verbs must not do is to change a membership.
+#[test]
+fn nodes_are_asked_and_changed_only_by_a_gateway_that_is_allowed_to() {
+    let stack = stack::acquire().unwrap();
+    let address = LocalAddress::in_net(251).unwrap();
+    // Nothing listens there: what is allowed fails to connect, and what is not does not try.
+    let host = json!({"id": "1", "address": address.ip(), "port": 9});
+    let requests = [
+        ("patroni_get", json!({"what": "cluster"})),
+        ("patroni_switchover", json!({"leader": "a", "candidate": "b"})),
+        ("patroni_reinitialize", json!({})),
+        ("etcd_members", json!({})),
+        ("etcd_add_learner", json!({"peer_url": "https://10.0.1.10:2380"})),
+        ("etcd_promote", json!({"member": "17"})),
+        ("etcd_remove", json!({"member": "17"})),
+        ("etcd_move_leader", json!({"member": "17"})),
+    ];
+    let words: Vec<&str> = requests.iter().map(|(word, _)| *word).collect();
+    let default = start(&stack, &[]);
+    let reading = start_as(&stack, "other-transit", &[("PILOTHOUSE_VERBS", "patroni_get, etcd_members")]);
+    let all = start_as(&stack, PROGRAM, &[("PILOTHOUSE_VERBS", &words.join(","))]);
+    for (word, more) in requests {
+        let mut item = host.clone();
+        item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let request = json!({"v": 1, "verb": word, "items": [item]});
+        assert_eq!(default.invoke(&request).unwrap()["error"]["code"], "VerbNotAllowed", "{word}");
+        let answer = reading.invoke(&request).unwrap();
+        if ["patroni_get", "etcd_members"].contains(&word) {
+            assert_eq!(self::item(&answer, "1")["error"]["code"], "ConnectionRefused", "{word}");
+        } else {
+            assert_eq!(answer["error"]["code"], "VerbNotAllowed", "{word}");
+        }
+        let mut elsewhere = request.clone();
+        elsewhere["items"][0]["address"] = json!("169.254.169.254");
+        for (request, code) in [(&request, "ConnectionRefused"), (&elsewhere, "AddressRefused")] {
+            let answer = all.invoke(request).unwrap();
+            assert_eq!(self::item(&answer, "1")["error"]["code"], code, "{word}: {answer}");
+        }
+    }
+    let probe = json!({"v": 1, "verb": "probe", "items": []});
+    assert_eq!(all.invoke(&probe).unwrap()["error"]["code"], "VerbNotAllowed", "the list is all that counts");
+}
+
+#[test]
+fn what_a_node_is_sent_and_says_is_logged_at_no_level() {
+    let stack = stack::acquire().unwrap();
+    let address = LocalAddress::in_net(251).unwrap();
+    let listener = TcpListener::bind((address.ip(), 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (heard, hearing) = mpsc::channel();
+    // It says its token to whoever asks, and keeps what it hears.
+    let token = "token-of-etcd-77";
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = vec![0; 4096];
+            let read = stream.read(&mut request).unwrap();
+            let body =
+                json!({"header": {"member_id": "17"}, "token": token, "version": "3.5.1", "members": [{"ID": "17"}]});
+            let body = body.to_string();
+            let length = body.len();
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+            if heard.send(String::from_utf8_lossy(&request[..read]).into_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    let verbs = ("PILOTHOUSE_VERBS", "patroni_switchover,patroni_reinitialize,etcd_members");
+    let gateway = start(&stack, &[("AWS_LAMBDA_LOG_LEVEL", "TRACE"), verbs]);
+    let item = json!({"id": "1", "address": address.ip(), "port": port, "leader": "a", "candidate": "b",
+        "credentials": {"username": "root", "password": PASSWORD}});
+    for verb in ["patroni_switchover", "patroni_reinitialize", "etcd_members"] {
+        let answer = gateway.invoke(&json!({"v": 1, "verb": verb, "items": [item]})).unwrap();
+        assert!(self::item(&answer, "1")["ok"].is_object(), "{answer}");
+        assert!(!answer.to_string().contains(PASSWORD), "{answer}");
+        gateway.wait_for_line(|line| line.contains("\"answered\"") && line.contains(verb), LIMIT).unwrap();
+    }
+    let heard: Vec<String> = hearing.try_iter().collect();
+    let basic = "cm9vdDp4eXp6eS1wbHVnaC00Mg==";
+    for secret in [PASSWORD, basic, token] {
+        assert!(heard.iter().any(|request| request.contains(secret)), "{secret} was sent: {heard:#?}");
+        let log = gateway.log_lines();
+        assert!(!log.iter().any(|line| line.contains(secret)), "{secret}: {log:#?}");
+    }
 }
 
 #[test]

@@ -3,7 +3,11 @@
 
 mod answering;
 mod error_code;
+mod etcd;
+mod in_process;
+mod patroni;
 mod reading;
+mod verb;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -15,42 +19,17 @@ use serde_json::Value;
 
 pub use answering::{Admits, Answered, Gateway};
 pub use error_code::ErrorCode;
+pub(crate) use etcd::host_of;
+pub use etcd::{EtcdChanged, EtcdItem, EtcdLearnerItem, EtcdMember, EtcdMemberItem, EtcdStatus, EtcdView};
+pub use in_process::{InProcess, NoNames};
+pub use patroni::{PatroniGetItem, PatroniQuestion, ReinitializeItem, Said, SwitchoverItem};
+pub use verb::Verb;
 
 /// The version of requests and answers that this code writes.
 pub const VERSION: u32 = 1;
 
 /// The most items of one request.
 pub const MOST_ITEMS: usize = 100;
-
-/// What a gateway can be asked to do, and nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verb {
-    /// Looks names up.
-    Resolve,
-    /// Asks PostgreSQL servers what they are.
-    Probe,
-}
-
-impl Verb {
-    /// Every verb.
-    pub const ALL: [Self; 2] = [Self::Resolve, Self::Probe];
-
-    /// As requests and `PILOTHOUSE_VERBS` have it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Resolve => "resolve",
-            Self::Probe => "probe",
-        }
-    }
-
-    /// The verb of that word.
-    #[must_use]
-    pub fn of(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|verb| verb.word() == word)
-    }
-}
 
 /// One request: a verb and its items.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,8 +2,15 @@
 //!
 //! Nothing here makes an AWS call, so that the same code runs inside a VPC that has no way to AWS.
 
+mod etcd;
+mod failure;
 pub mod gateway;
+mod http;
 mod names;
+pub mod patroni;
 pub mod postgres;
+mod tcp;
+mod tls;
 
+pub use failure::Failure;
 pub use names::Resolver;

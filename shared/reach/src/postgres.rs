@@ -10,7 +10,6 @@ mod messages;
 mod question;
 #[cfg(test)]
 mod tests;
-mod tls;
 
 use std::time::Duration;
 
@@ -20,16 +19,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::failure::Failure;
 use crate::gateway::{ErrorCode, ProbeItem, Probed};
+use crate::tcp;
+use crate::tls::Tls;
 use failure::Step;
 use messages::Messages;
-use tls::Tls;
-
-pub use failure::ProbeError;
-
-/// How long opening a connection may take. A lost SYN is sent again after one second; a host that is dropped by a
-/// security group never answers, and must not use up the time of those that wait behind it.
-const CONNECT_LIMIT: Duration = Duration::from_millis(2500);
 
 /// How long taking leave may take, once everything is known.
 const FAREWELL_LIMIT: Duration = Duration::from_millis(200);
@@ -41,8 +36,8 @@ const FAREWELL_LIMIT: Duration = Duration::from_millis(200);
 /// is.
 ///
 /// # Errors
-/// A [`ProbeError`] that says what went wrong, and at which step.
-pub async fn probe(item: &ProbeItem, limit: Duration) -> Result<Probed, ProbeError> {
+/// A [`Failure`] that says what went wrong, and at which step.
+pub async fn probe(item: &ProbeItem, limit: Duration) -> Result<Probed, Failure> {
     let tls = prepare(item)?;
     let mut step = Step::Connect;
     // When the time is up, `step` is where it was lost.
@@ -51,23 +46,19 @@ pub async fn probe(item: &ProbeItem, limit: Duration) -> Result<Probed, ProbeErr
 }
 
 /// What is wrong with an item is found before a packet is sent.
-fn prepare(item: &ProbeItem) -> Result<Option<Tls>, ProbeError> {
+fn prepare(item: &ProbeItem) -> Result<Option<Tls>, Failure> {
     if item.port == 0 {
-        return Err(ProbeError::bad_item("`port` must be from 1 to 65535"));
+        return Err(Failure::bad_item("`port` must be from 1 to 65535"));
     }
     if item.credentials.is_some() && item.tls.is_none() {
-        return Err(ProbeError::bad_item("`credentials` are used over verified TLS alone: give `tls` too"));
+        return Err(Failure::bad_item("`credentials` are used over verified TLS alone: give `tls` too"));
     }
     item.credentials.as_ref().map_or(Ok(()), login::check)?;
     item.tls.as_ref().map(Tls::of).transpose()
 }
 
-async fn ask(item: &ProbeItem, tls: Option<Tls>, step: &mut Step) -> Result<Probed, ProbeError> {
-    let mut stream = match timeout(CONNECT_LIMIT, TcpStream::connect((item.address, item.port))).await {
-        Err(_) => return Err(step.timed_out(CONNECT_LIMIT)),
-        Ok(Err(error)) => return Err(step.failed(&error)),
-        Ok(Ok(stream)) => stream,
-    };
+async fn ask(item: &ProbeItem, tls: Option<Tls>, step: &mut Step) -> Result<Probed, Failure> {
+    let mut stream = tcp::connect(item.address, item.port).await?;
     *step = Step::Greeting;
     let offered = offers_tls(&mut stream).await.map_err(|error| step.failed(&error))?;
     let offered = offered?;
@@ -76,7 +67,7 @@ async fn ask(item: &ProbeItem, tls: Option<Tls>, step: &mut Step) -> Result<Prob
     };
     if !offered {
         let message = "the server has no TLS: set ssl = on";
-        return Err(ProbeError::new(ErrorCode::TlsNotOffered, message));
+        return Err(Failure::new(ErrorCode::TlsNotOffered, message));
     }
     *step = Step::Handshake;
     let mut stream = tls.handshake(stream).await.map_err(|error| step.failed(&error))?;
@@ -95,8 +86,7 @@ async fn ask(item: &ProbeItem, tls: Option<Tls>, step: &mut Step) -> Result<Prob
 
 /// Asks for TLS. Exactly one byte is read: whatever follows it in plain text goes to the TLS library, which takes it for a
 /// broken handshake. A client that kept it in a buffer would take it for part of the encrypted session (CVE-2021-23222).
-async fn offers_tls(stream: &mut TcpStream) -> std::io::Result<Result<bool, ProbeError>> {
-    stream.set_nodelay(true)?;
+async fn offers_tls(stream: &mut TcpStream) -> std::io::Result<Result<bool, Failure>> {
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
     stream.write_all(&request).await?;
@@ -105,10 +95,10 @@ async fn offers_tls(stream: &mut TcpStream) -> std::io::Result<Result<bool, Prob
         b'N' => Ok(false),
         // "The client should not display this error message to the user", as the server is not authenticated (SSL Session
         // Encryption, and CVE-2024-10977). PostgreSQL sends one where it cannot start a process for the connection.
-        b'E' => Err(ProbeError::new(ErrorCode::ServerError, "the server answered the request for TLS with an error")),
+        b'E' => Err(Failure::new(ErrorCode::ServerError, "the server answered the request for TLS with an error")),
         other => {
             let message = format!("the first byte that it answered is {other:#04x}, where PostgreSQL says S or N");
-            Err(ProbeError::new(ErrorCode::NotPostgres, message))
+            Err(Failure::new(ErrorCode::NotPostgres, message))
         }
     })
 }

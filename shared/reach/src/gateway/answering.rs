@@ -13,9 +13,11 @@ use tokio::time::Instant;
 
 use super::reading::{self, Asked, Work};
 use super::{
-    Answer, AnswerItem, ErrorCode, ItemError, Outcome, ProbeItem, Probed, Refusal, ResolveItem, Resolved, VERSION, Verb,
+    Answer, AnswerItem, ErrorCode, EtcdItem, EtcdLearnerItem, EtcdMemberItem, ItemError, Outcome, PatroniGetItem,
+    ProbeItem, Refusal, ReinitializeItem, ResolveItem, Resolved, SwitchoverItem, VERSION, Verb,
 };
-use crate::postgres;
+use crate::failure::Failure;
+use crate::{etcd, patroni, postgres};
 
 /// How long an invocation takes at most. Its caller waits 9 s, a start of the function included.
 const TOTAL: Duration = Duration::from_secs(6);
@@ -25,6 +27,10 @@ const ITEM: Duration = Duration::from_secs(4);
 const LEAST: Duration = Duration::from_secs(1);
 /// How many items are carried out at the same time. Two turns of hosts that swallow packets fit into [`TOTAL`].
 const AT_ONCE: usize = 50;
+
+/// The longest result of one item, in bytes of JSON. A hundred of them fit into what Lambda answers (6 MB), so that one host
+/// cannot spoil the answers of the others.
+const LONGEST_RESULT: usize = 48 * 1024;
 
 /// Says whether anything may be sent to an address, or why not.
 pub type Admits = fn(Ipv4Addr) -> Result<(), String>;
@@ -36,8 +42,8 @@ pub struct Gateway<N> {
     pub verbs: BTreeSet<Verb>,
     /// How it looks names up.
     pub names: N,
-    /// Which addresses it probes. The asker admits an address by what it knows of the peering; a gateway, which knows
-    /// nothing, refuses what can be nobody's database, lest it be made to speak to its own host.
+    /// Which addresses it speaks to. The asker admits an address by what it knows of the peering or the group; a gateway, which knows
+    /// nothing, refuses what can be nobody's host, lest it be made to speak to its own host.
     pub admits: Admits,
 }
 
@@ -64,7 +70,33 @@ impl<N: Names> Gateway<N> {
                 let verb = Some(work.verb());
                 let (answer, counts) = match work {
                     Work::Resolve(items) => finished(each(items, |item, limit| self.resolve(item, limit)).await),
-                    Work::Probe(items) => finished(each(items, |item, limit| self.probe(item, limit)).await),
+                    Work::Probe(items) => {
+                        self.hosts(items, |item, limit| async move { postgres::probe(&item, limit).await }).await
+                    }
+                    Work::PatroniGet(items) => {
+                        self.hosts(items, |item, limit| async move { patroni::get(&item, limit).await }).await
+                    }
+                    Work::PatroniSwitchover(items) => {
+                        self.hosts(items, |item, limit| async move { patroni::switchover(&item, limit).await }).await
+                    }
+                    Work::PatroniReinitialize(items) => {
+                        self.hosts(items, |item, limit| async move { patroni::reinitialize(&item, limit).await }).await
+                    }
+                    Work::EtcdMembers(items) => {
+                        self.hosts(items, |item, limit| async move { etcd::members(&item, limit).await }).await
+                    }
+                    Work::EtcdAddLearner(items) => {
+                        self.hosts(items, |item, limit| async move { etcd::add_learner(&item, limit).await }).await
+                    }
+                    Work::EtcdPromote(items) => {
+                        self.hosts(items, |item, limit| async move { etcd::promote(&item, limit).await }).await
+                    }
+                    Work::EtcdRemove(items) => {
+                        self.hosts(items, |item, limit| async move { etcd::remove(&item, limit).await }).await
+                    }
+                    Work::EtcdMoveLeader(items) => {
+                        self.hosts(items, |item, limit| async move { etcd::move_leader(&item, limit).await }).await
+                    }
                 };
                 Answered { answer, verb, counts }
             }
@@ -75,13 +107,57 @@ impl<N: Names> Gateway<N> {
         Outcome::of_name(self.names.resolve(&item.host, limit).await)
     }
 
-    async fn probe(&self, item: ProbeItem, limit: Duration) -> Outcome<Probed> {
-        if let Err(why) = (self.admits)(item.address) {
-            return failed(ErrorCode::AddressRefused, why);
-        }
-        match postgres::probe(&item, limit).await {
-            Ok(probed) => Outcome::Ok(probed),
-            Err(error) => Outcome::Error(error.into()),
+    /// Asks hosts. Nothing is sent to one whose address is not admitted.
+    async fn hosts<I: At, T: Serialize, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        items: Vec<Asked<I>>,
+        ask: impl Fn(I, Duration) -> F,
+    ) -> (Value, BTreeMap<String, usize>) {
+        let ask = &ask;
+        let carry_out = |item: I, limit| async move {
+            if let Err(why) = (self.admits)(item.address()) {
+                return failed(ErrorCode::AddressRefused, why);
+            }
+            match ask(item, limit).await {
+                Ok(result) => bounded(result),
+                Err(error) => Outcome::Error(error.into()),
+            }
+        };
+        finished(each(items, carry_out).await)
+    }
+}
+
+/// An item that names a host.
+trait At {
+    fn address(&self) -> Ipv4Addr;
+}
+
+macro_rules! at {
+    ($($item:ty: $($path:ident).+;)+) => {
+        $(impl At for $item {
+            fn address(&self) -> Ipv4Addr {
+                self.$($path).+
+            }
+        })+
+    };
+}
+
+at! {
+    ProbeItem: address;
+    PatroniGetItem: address;
+    SwitchoverItem: address;
+    ReinitializeItem: address;
+    EtcdItem: address;
+    EtcdLearnerItem: ask.address;
+    EtcdMemberItem: ask.address;
+}
+
+/// A result that leaves room for those of the other items.
+fn bounded<T: Serialize>(result: T) -> Outcome<T> {
+    match serde_json::to_vec(&result) {
+        Ok(json) if json.len() <= LONGEST_RESULT => Outcome::Ok(result),
+        _ => {
+            failed(ErrorCode::AnswerTooLong, format!("the host answered with more than {LONGEST_RESULT} bytes of JSON"))
         }
     }
 }

@@ -18,7 +18,7 @@ pub enum ErrorCode {
     BadAnswer,
     /// The item itself is wrong. Nothing was sent for it.
     BadItem,
-    /// No database of a customer can have this address. Nothing was sent to it.
+    /// No host of a customer can have this address. Nothing was sent to it.
     AddressRefused,
     /// The invocation's time was up before this item's turn: it says nothing about the host.
     OutOfTime,
@@ -48,11 +48,43 @@ pub enum ErrorCode {
     StartingUp,
     /// Another error of the server's.
     ServerError,
+    /// What answers does not keep to HTTP/1.1.
+    NotHttp,
+    /// The answer is longer than one may be.
+    AnswerTooLong,
+    /// What answers is no etcd with its JSON gateway.
+    NotEtcd,
+    /// etcd wants a login that it was not given, or refused the one that it was.
+    EtcdLoginFailed,
+    /// etcd has no authentication, and was asked for a login. Never an item's own error: it is asked without.
+    EtcdLoginNotNeeded,
+    /// etcd did not take the token that it gave itself, twice.
+    EtcdTokenInvalid,
+    /// The user may not do this in etcd: members are changed by the role `root`.
+    EtcdPermissionDenied,
+    /// etcd has no leader or no quorum, or did not get an agreement in time. A change that was asked for may have been
+    /// made.
+    EtcdUnavailable,
+    /// The asked member does not lead, and only the leader can do this.
+    EtcdNotLeader,
+    /// The asked member is a learner, and answers only about itself.
+    EtcdAskedLearner,
+    /// No member has this id. After a removal that is what was wanted.
+    EtcdMemberNotFound,
+    /// A member with this peer URL is there already. After an addition that is what was wanted.
+    EtcdMemberExists,
+    /// The member has its vote already. After a promotion that is what was wanted.
+    EtcdNotLearner,
+    /// etcd refuses this change for now: the learner is not in sync, there are too many learners, or too few members
+    /// are started. Nothing was changed.
+    EtcdNotReady,
+    /// Another error of etcd's.
+    EtcdError,
 }
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 37] = [
         Self::BadRequest,
         Self::UnsupportedVersion,
         Self::UnknownVerb,
@@ -75,6 +107,21 @@ impl ErrorCode {
         Self::TooManyConnections,
         Self::StartingUp,
         Self::ServerError,
+        Self::NotHttp,
+        Self::AnswerTooLong,
+        Self::NotEtcd,
+        Self::EtcdLoginFailed,
+        Self::EtcdLoginNotNeeded,
+        Self::EtcdTokenInvalid,
+        Self::EtcdPermissionDenied,
+        Self::EtcdUnavailable,
+        Self::EtcdNotLeader,
+        Self::EtcdAskedLearner,
+        Self::EtcdMemberNotFound,
+        Self::EtcdMemberExists,
+        Self::EtcdNotLearner,
+        Self::EtcdNotReady,
+        Self::EtcdError,
     ];
 
     /// As it crosses the wire.
@@ -103,6 +150,21 @@ impl ErrorCode {
             Self::TooManyConnections => "TooManyConnections",
             Self::StartingUp => "StartingUp",
             Self::ServerError => "ServerError",
+            Self::NotHttp => "NotHttp",
+            Self::AnswerTooLong => "AnswerTooLong",
+            Self::NotEtcd => "NotEtcd",
+            Self::EtcdLoginFailed => "EtcdLoginFailed",
+            Self::EtcdLoginNotNeeded => "EtcdLoginNotNeeded",
+            Self::EtcdTokenInvalid => "EtcdTokenInvalid",
+            Self::EtcdPermissionDenied => "EtcdPermissionDenied",
+            Self::EtcdUnavailable => "EtcdUnavailable",
+            Self::EtcdNotLeader => "EtcdNotLeader",
+            Self::EtcdAskedLearner => "EtcdAskedLearner",
+            Self::EtcdMemberNotFound => "EtcdMemberNotFound",
+            Self::EtcdMemberExists => "EtcdMemberExists",
+            Self::EtcdNotLearner => "EtcdNotLearner",
+            Self::EtcdNotReady => "EtcdNotReady",
+            Self::EtcdError => "EtcdError",
         }
     }
 
@@ -124,7 +186,7 @@ mod tests {
             assert_eq!(ErrorCode::of(code.code()), Some(code));
         }
         // The last of the list: one that is added and not listed shows here.
-        assert_eq!(ErrorCode::ServerError as usize + 1, ErrorCode::ALL.len());
+        assert_eq!(ErrorCode::EtcdError as usize + 1, ErrorCode::ALL.len());
         assert_eq!(ErrorCode::of("FromTheFuture"), None);
     }
 }

@@ -3,20 +3,21 @@
 //! A request can hold credentials, and an error that quotes what it could not read would carry them into an answer and a log:
 //! messages name fields and what they should be, never what they are.
 
+mod items;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Credentials, ErrorCode, ItemError, MOST_ITEMS, ProbeItem, ResolveItem, TlsItem, VERSION, Verb};
+use super::{
+    ErrorCode, EtcdItem, EtcdLearnerItem, EtcdMemberItem, ItemError, MOST_ITEMS, PatroniGetItem, ProbeItem,
+    ReinitializeItem, ResolveItem, SwitchoverItem, VERSION, Verb,
+};
 
 /// The longest id.
 const LONGEST_ID: usize = 64;
-/// The longest name of a host, in text (RFC 1035, with its last dot).
-const LONGEST_HOST: usize = 254;
 
 /// What is to be done, item by item. What is wrong with one item spoils no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,22 @@ pub(super) enum Work {
     Resolve(Vec<Asked<ResolveItem>>),
     /// Servers to probe.
     Probe(Vec<Asked<ProbeItem>>),
+    /// Nodes whose Patroni is asked.
+    PatroniGet(Vec<Asked<PatroniGetItem>>),
+    /// Switchovers.
+    PatroniSwitchover(Vec<Asked<SwitchoverItem>>),
+    /// Replicas that are to copy the leader anew.
+    PatroniReinitialize(Vec<Asked<ReinitializeItem>>),
+    /// Members of etcd that are asked.
+    EtcdMembers(Vec<Asked<EtcdItem>>),
+    /// Learners to add.
+    EtcdAddLearner(Vec<Asked<EtcdLearnerItem>>),
+    /// Learners to promote.
+    EtcdPromote(Vec<Asked<EtcdMemberItem>>),
+    /// Members to remove.
+    EtcdRemove(Vec<Asked<EtcdMemberItem>>),
+    /// Members to lead.
+    EtcdMoveLeader(Vec<Asked<EtcdMemberItem>>),
 }
 
 /// An item, or what is wrong with it.
@@ -41,6 +58,14 @@ impl Work {
         match self {
             Self::Resolve(_) => Verb::Resolve,
             Self::Probe(_) => Verb::Probe,
+            Self::PatroniGet(_) => Verb::PatroniGet,
+            Self::PatroniSwitchover(_) => Verb::PatroniSwitchover,
+            Self::PatroniReinitialize(_) => Verb::PatroniReinitialize,
+            Self::EtcdMembers(_) => Verb::EtcdMembers,
+            Self::EtcdAddLearner(_) => Verb::EtcdAddLearner,
+            Self::EtcdPromote(_) => Verb::EtcdPromote,
+            Self::EtcdRemove(_) => Verb::EtcdRemove,
+            Self::EtcdMoveLeader(_) => Verb::EtcdMoveLeader,
         }
     }
 }
@@ -77,8 +102,16 @@ pub(super) fn read(payload: &Value, allowed: &BTreeSet<Verb>) -> Result<Work, It
     }
     let items = with_ids(items).map_err(|message| error(ErrorCode::BadRequest, message))?;
     Ok(match verb {
-        Verb::Resolve => Work::Resolve(each(items, resolve_item)),
-        Verb::Probe => Work::Probe(each(items, probe_item)),
+        Verb::Resolve => Work::Resolve(each(items, items::resolve)),
+        Verb::Probe => Work::Probe(each(items, items::probe)),
+        Verb::PatroniGet => Work::PatroniGet(each(items, items::patroni_get)),
+        Verb::PatroniSwitchover => Work::PatroniSwitchover(each(items, items::switchover)),
+        Verb::PatroniReinitialize => Work::PatroniReinitialize(each(items, items::reinitialize)),
+        Verb::EtcdMembers => Work::EtcdMembers(each(items, items::etcd)),
+        Verb::EtcdAddLearner => Work::EtcdAddLearner(each(items, items::etcd_learner)),
+        Verb::EtcdPromote => Work::EtcdPromote(each(items, items::etcd_member)),
+        Verb::EtcdRemove => Work::EtcdRemove(each(items, items::etcd_member)),
+        Verb::EtcdMoveLeader => Work::EtcdMoveLeader(each(items, items::etcd_member)),
     })
 }
 
@@ -106,71 +139,6 @@ fn each<T>(items: Vec<WithId<'_>>, read: impl Fn(String, &Map<String, Value>) ->
         Asked { id, item }
     });
     asked.collect()
-}
-
-fn resolve_item(id: String, item: &Map<String, Value>) -> Result<ResolveItem, String> {
-    let host: String = required(item, "", "host", "text")?;
-    if !(1..=LONGEST_HOST).contains(&host.len()) {
-        return Err(format!("`host` must have 1 to {LONGEST_HOST} bytes"));
-    }
-    Ok(ResolveItem { id, host })
-}
-
-fn probe_item(id: String, item: &Map<String, Value>) -> Result<ProbeItem, String> {
-    let tls = match part(item, "tls")? {
-        None => None,
-        Some(tls) => Some(TlsItem {
-            ca: optional(tls, "tls.", "ca", "text")?,
-            cert: optional(tls, "tls.", "cert", "text")?,
-            key: optional(tls, "tls.", "key", "text")?,
-            server_name: required(tls, "tls.", "server_name", "text")?,
-        }),
-    };
-    let credentials = match part(item, "credentials")? {
-        None => None,
-        Some(credentials) => Some(Credentials {
-            username: required(credentials, "credentials.", "username", "text")?,
-            password: required(credentials, "credentials.", "password", "text")?,
-        }),
-    };
-    Ok(ProbeItem {
-        id,
-        address: required(item, "", "address", "an IPv4 address")?,
-        port: required(item, "", "port", "a number from 1 to 65535")?,
-        tls,
-        credentials,
-    })
-}
-
-/// A part that is an object, where it is given.
-fn part<'a>(item: &'a Map<String, Value>, name: &str) -> Result<Option<&'a Map<String, Value>>, String> {
-    match item.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(part)) => Ok(Some(part)),
-        Some(_) => Err(format!("`{name}` must be an object")),
-    }
-}
-
-fn optional<T: DeserializeOwned>(
-    part: &Map<String, Value>,
-    prefix: &str,
-    name: &str,
-    shape: &str,
-) -> Result<Option<T>, String> {
-    match part.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        // serde's own words quote the value.
-        Some(value) => T::deserialize(value).map(Some).map_err(|_| format!("`{prefix}{name}` must be {shape}")),
-    }
-}
-
-fn required<T: DeserializeOwned>(
-    part: &Map<String, Value>,
-    prefix: &str,
-    name: &str,
-    shape: &str,
-) -> Result<T, String> {
-    optional(part, prefix, name, shape)?.ok_or_else(|| format!("`{prefix}{name}` is missing: it must be {shape}"))
 }
 
 fn error(code: ErrorCode, message: String) -> ItemError {

@@ -7,8 +7,8 @@ use postgres_protocol::message::backend::{AuthenticationSaslBody, Message};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::failure::{ProbeError, quoted};
 use super::messages::Messages;
+use crate::failure::{Failure, quoted};
 use crate::gateway::{Credentials, ErrorCode};
 
 /// The database that every cluster has.
@@ -31,41 +31,41 @@ enum Proof {
 }
 
 /// What can be wrong with credentials as such.
-pub(super) fn check(credentials: &Credentials) -> Result<(), ProbeError> {
+pub(super) fn check(credentials: &Credentials) -> Result<(), Failure> {
     let name = &credentials.username;
     if name.is_empty() || name.len() > LONGEST_NAME || name.contains('\0') {
         let message = format!("`credentials.username` must have 1 to {LONGEST_NAME} bytes, none of them zero");
-        return Err(ProbeError::bad_item(message));
+        return Err(Failure::bad_item(message));
     }
     if credentials.password.expose().is_empty() {
-        return Err(ProbeError::bad_item("`credentials.password` is empty"));
+        return Err(Failure::bad_item("`credentials.password` is empty"));
     }
     Ok(())
 }
 
 /// Logs in, and waits until the server takes a query.
-pub(super) async fn login<S>(messages: &mut Messages<S>, credentials: &Credentials) -> Result<(), ProbeError>
+pub(super) async fn login<S>(messages: &mut Messages<S>, credentials: &Credentials) -> Result<(), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let parameters =
         [("user", credentials.username.as_str()), ("database", DATABASE), ("application_name", APPLICATION)];
     let mut startup = BytesMut::new();
-    frontend::startup_message(parameters, &mut startup).map_err(|_| ProbeError::bad_item("the role's name"))?;
+    frontend::startup_message(parameters, &mut startup).map_err(|_| Failure::bad_item("the role's name"))?;
     messages.send(&startup).await?;
     authenticate(messages, credentials).await?;
     messages.logged_in();
     loop {
         match messages.next().await? {
             Message::ReadyForQuery(_) => return Ok(()),
-            Message::ErrorResponse(error) => return Err(ProbeError::of_server(error.fields())),
+            Message::ErrorResponse(error) => return Err(Failure::of_server(error.fields())),
             Message::ParameterStatus(_) | Message::BackendKeyData(_) | Message::NoticeResponse(_) => {}
             _ => return Err(out_of_turn()),
         }
     }
 }
 
-async fn authenticate<S>(messages: &mut Messages<S>, credentials: &Credentials) -> Result<(), ProbeError>
+async fn authenticate<S>(messages: &mut Messages<S>, credentials: &Credentials) -> Result<(), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -73,7 +73,7 @@ where
     loop {
         proof = match (messages.next().await?, proof) {
             (Message::NoticeResponse(_), proof) => proof,
-            (Message::ErrorResponse(error), _) => return Err(ProbeError::of_server(error.fields())),
+            (Message::ErrorResponse(error), _) => return Err(Failure::of_server(error.fields())),
             (Message::AuthenticationOk, Proof::NotAsked | Proof::Verified) => return Ok(()),
             (Message::AuthenticationOk, Proof::Begun(_) | Proof::Sent(_)) => {
                 return Err(not_proven("it let us in in the middle of SCRAM"));
@@ -106,7 +106,7 @@ where
 
 /// Works out our proof: one HMAC for each iteration that the server wants, 100 000 at most (the library's limit). In a thread
 /// of its own, so that hostile servers cannot hold up what else goes on in the process until its time is up.
-async fn answer(mut scram: ScramSha256, challenge: Vec<u8>) -> Result<ScramSha256, ProbeError> {
+async fn answer(mut scram: ScramSha256, challenge: Vec<u8>) -> Result<ScramSha256, Failure> {
     let worked = tokio::task::spawn_blocking(move || scram.update(&challenge).map(|()| scram)).await;
     let reason = match worked {
         Ok(Ok(scram)) => return Ok(scram),
@@ -114,10 +114,10 @@ async fn answer(mut scram: ScramSha256, challenge: Vec<u8>) -> Result<ScramSha25
         Err(_) => "it could not be worked out".to_owned(),
     };
     let message = format!("the server's SCRAM challenge is not acceptable: {reason}");
-    Err(ProbeError::new(ErrorCode::AuthMethodRefused, message))
+    Err(Failure::new(ErrorCode::AuthMethodRefused, message))
 }
 
-fn must_offer_scram(offer: &AuthenticationSaslBody) -> Result<(), ProbeError> {
+fn must_offer_scram(offer: &AuthenticationSaslBody) -> Result<(), Failure> {
     let offered: Vec<&str> = offer.mechanisms().collect().map_err(|_| out_of_turn())?;
     if offered.contains(&SCRAM_SHA_256) {
         return Ok(());
@@ -125,7 +125,7 @@ fn must_offer_scram(offer: &AuthenticationSaslBody) -> Result<(), ProbeError> {
     Err(wanted(&format!("{} and not {SCRAM_SHA_256}", quoted(offered.join(", ").as_bytes()))))
 }
 
-fn refused(message: &Message) -> ProbeError {
+fn refused(message: &Message) -> Failure {
     match message {
         Message::AuthenticationCleartextPassword => wanted("the password in clear text"),
         Message::AuthenticationMd5Password(_) => wanted("the password as MD5"),
@@ -137,20 +137,20 @@ fn refused(message: &Message) -> ProbeError {
     }
 }
 
-fn wanted(what: &str) -> ProbeError {
+fn wanted(what: &str) -> Failure {
     let message = format!("the server asks for {what}; nothing was sent. Use scram-sha-256 in pg_hba.conf");
-    ProbeError::new(ErrorCode::AuthMethodRefused, message)
+    Failure::new(ErrorCode::AuthMethodRefused, message)
 }
 
-fn not_proven(why: &str) -> ProbeError {
+fn not_proven(why: &str) -> Failure {
     let message = format!("the server did not prove that it knows the role's password: {why}");
-    ProbeError::new(ErrorCode::ServerNotProven, message)
+    Failure::new(ErrorCode::ServerNotProven, message)
 }
 
-fn out_of_turn() -> ProbeError {
-    ProbeError::not_postgres("the server sent a message out of its turn")
+fn out_of_turn() -> Failure {
+    Failure::not_postgres("the server sent a message out of its turn")
 }
 
-fn too_long(_: std::io::Error) -> ProbeError {
-    ProbeError::not_postgres("the server's SCRAM challenge cannot be answered")
+fn too_long(_: std::io::Error) -> Failure {
+    Failure::not_postgres("the server's SCRAM challenge cannot be answered")
 }

@@ -5,7 +5,8 @@ use postgres_protocol::message::backend::{Header, Message};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::failure::{ProbeError, Step, quoted};
+use super::failure::Step;
+use crate::failure::{Failure, quoted};
 
 /// The longest message before the server has let us in. An honest one is far shorter; libpq allows 2000 bytes for most.
 const LONGEST_BEFORE_LOGIN: usize = 8 * 1024;
@@ -45,19 +46,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
     }
 
     /// The next message.
-    pub(super) async fn next(&mut self) -> Result<Message, ProbeError> {
+    pub(super) async fn next(&mut self) -> Result<Message, Failure> {
         loop {
             // The length is judged before the library sees it, which would make room for whatever it says.
             let header = Header::parse(&self.buffer).map_err(|error| nonsense(&error))?;
             let length = header.map_or(0, |header| usize::try_from(header.len()).unwrap_or(usize::MAX));
             if length > self.longest {
                 let message = format!("a message of {length} bytes, where {} are the most", self.longest);
-                return Err(ProbeError::not_postgres(message));
+                return Err(Failure::not_postgres(message));
             }
             if let Some(message) = Message::parse(&mut self.buffer).map_err(|error| nonsense(&error))? {
                 self.messages += 1;
                 if self.messages > MOST_MESSAGES {
-                    return Err(ProbeError::not_postgres("the server does not stop sending messages"));
+                    return Err(Failure::not_postgres("the server does not stop sending messages"));
                 }
                 return Ok(message);
             }
@@ -67,13 +68,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
             }
             self.bytes += read;
             if self.bytes > MOST_BYTES {
-                return Err(ProbeError::not_postgres("the server does not stop sending"));
+                return Err(Failure::not_postgres("the server does not stop sending"));
             }
         }
     }
 
     /// Sends one or more messages.
-    pub(super) async fn send(&mut self, messages: &[u8]) -> Result<(), ProbeError> {
+    pub(super) async fn send(&mut self, messages: &[u8]) -> Result<(), Failure> {
         let sent = async {
             self.stream.write_all(messages).await?;
             self.stream.flush().await
@@ -90,6 +91,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
     }
 }
 
-fn nonsense(error: &std::io::Error) -> ProbeError {
-    ProbeError::not_postgres(format!("it does not keep to the protocol: {}", quoted(error.to_string().as_bytes())))
+fn nonsense(error: &std::io::Error) -> Failure {
+    Failure::not_postgres(format!("it does not keep to the protocol: {}", quoted(error.to_string().as_bytes())))
 }

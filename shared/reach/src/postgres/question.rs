@@ -6,8 +6,8 @@ use postgres_protocol::message::backend::{DataRowBody, Message};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::failure::ProbeError;
 use super::messages::Messages;
+use crate::failure::Failure;
 use crate::gateway::ServerFacts;
 
 /// Needs no right but to connect. Every function, table and operator is named with its schema: a `search_path` set for the
@@ -26,28 +26,28 @@ SELECT pg_catalog.pg_is_in_recovery(), \
 const UNLIMITED: i64 = -1;
 
 /// Asks the server what it is.
-pub(super) async fn ask<S>(messages: &mut Messages<S>) -> Result<ServerFacts, ProbeError>
+pub(super) async fn ask<S>(messages: &mut Messages<S>) -> Result<ServerFacts, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut query = BytesMut::new();
-    frontend::query(QUESTION, &mut query).map_err(|error| ProbeError::not_postgres(error.to_string()))?;
+    frontend::query(QUESTION, &mut query).map_err(|error| Failure::not_postgres(error.to_string()))?;
     messages.send(&query).await?;
     let mut row = None;
     loop {
         match messages.next().await? {
             Message::DataRow(body) if row.is_none() => row = Some(body),
             Message::ReadyForQuery(_) => break,
-            Message::ErrorResponse(error) => return Err(ProbeError::of_server(error.fields())),
+            Message::ErrorResponse(error) => return Err(Failure::of_server(error.fields())),
             Message::RowDescription(_)
             | Message::CommandComplete(_)
             | Message::NoticeResponse(_)
             | Message::ParameterStatus(_) => {}
-            _ => return Err(ProbeError::not_postgres("the server sent a message out of its turn")),
+            _ => return Err(Failure::not_postgres("the server sent a message out of its turn")),
         }
     }
     row.and_then(|row| facts(&row))
-        .ok_or_else(|| ProbeError::not_postgres("the server's answer to what it is cannot be read"))
+        .ok_or_else(|| Failure::not_postgres("the server's answer to what it is cannot be read"))
 }
 
 fn facts(row: &DataRowBody) -> Option<ServerFacts> {

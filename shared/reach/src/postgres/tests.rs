@@ -7,9 +7,9 @@ use ports::Secret;
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
 
-use super::failure::ProbeError;
 use super::messages::Messages;
 use super::{login, question};
+use crate::failure::Failure;
 use crate::gateway::{Credentials, ErrorCode, ServerFacts};
 
 const PASSWORD: &str = "xyzzy-plugh-42";
@@ -42,7 +42,7 @@ fn stream(random: &mut fastrand::Rng) -> Vec<u8> {
     bytes
 }
 
-async fn converse(said: Vec<u8>) -> (Result<ServerFacts, ProbeError>, Vec<u8>) {
+async fn converse(said: Vec<u8>) -> (Result<ServerFacts, Failure>, Vec<u8>) {
     let (ours, theirs) = duplex(64 * 1024);
     let credentials = Credentials { username: "probe".to_owned(), password: Secret::new(PASSWORD) };
     let client = async {

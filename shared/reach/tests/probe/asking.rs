@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use lab::{Authority, Identity};
 use ports::Secret;
+use reach::Failure;
 use reach::gateway::{Credentials, ErrorCode, ProbeItem, Probed, TlsItem};
-use reach::postgres::{ProbeError, probe};
+use reach::postgres::probe;
 
 /// The name in the certificates.
 pub(crate) const NAME: &str = "db.example.internal";
@@ -47,7 +48,7 @@ pub(crate) fn showing(mut item: ProbeItem, identity: &Identity) -> ProbeItem {
     item
 }
 
-pub(crate) async fn ask(item: &ProbeItem) -> Result<Probed, ProbeError> {
+pub(crate) async fn ask(item: &ProbeItem) -> Result<Probed, Failure> {
     let result = probe(item, LIMIT).await;
     let shown = format!("{result:?}");
     assert!(!shown.contains(PASSWORD), "the password shows: {shown}");
@@ -56,7 +57,7 @@ pub(crate) async fn ask(item: &ProbeItem) -> Result<Probed, ProbeError> {
 
 /// Asks, and wants this failure with all of these words.
 #[track_caller]
-pub(crate) fn expect(result: Result<Probed, ProbeError>, code: ErrorCode, words: &[&str]) {
+pub(crate) fn expect(result: Result<Probed, Failure>, code: ErrorCode, words: &[&str]) {
     let error = result.expect_err("this must fail");
     assert_eq!(error.code, code, "{error}");
     for word in words {

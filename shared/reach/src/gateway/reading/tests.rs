@@ -1,4 +1,6 @@
+use super::items::LONGEST_HOST;
 use super::*;
+use crate::gateway::PatroniQuestion;
 use serde_json::json;
 
 const SECRET: &str = "xyzzy-plugh-42";
@@ -15,7 +17,7 @@ fn refusal(request: &Value, allowed: &BTreeSet<Verb>) -> (String, String) {
 fn probe_items(items: Value) -> Vec<Asked<ProbeItem>> {
     match read(&json!({"v": VERSION, "verb": "probe", "items": items}), &all()).unwrap() {
         Work::Probe(items) => items,
-        Work::Resolve(_) => panic!("not asked for"),
+        other => panic!("not asked for: {:?}", other.verb()),
     }
 }
 
@@ -55,6 +57,8 @@ fn requests_of_one_version_older_or_newer_are_taken_whatever_else_they_hold() {
 fn what_is_no_request_is_refused_as_a_whole() {
     let shape = "a request is an object of `v`, `verb` and `items`";
     let id = "must be text of 1 to 64 bytes";
+    let verbs = "this gateway knows the verbs resolve, probe, patroni_get, patroni_switchover, \
+                 patroni_reinitialize, etcd_members, etcd_add_learner, etcd_promote, etcd_remove, etcd_move_leader and no other";
     let long = "x".repeat(65);
     let resolve = |items: Value| json!({"v": 1, "verb": "resolve", "items": items});
     let many: Vec<Value> = (0..=MOST_ITEMS).map(|n| json!({"id": n.to_string(), "host": "a"})).collect();
@@ -67,16 +71,8 @@ fn what_is_no_request_is_refused_as_a_whole() {
         (json!({"v": -1}), "BadRequest", "`v` must be the version, a number".to_owned()),
         (json!({"v": 1}), "BadRequest", "`verb` must be text".to_owned()),
         (json!({"v": 1, "verb": 7}), "BadRequest", "`verb` must be text".to_owned()),
-        (
-            json!({"v": 1, "verb": SECRET, "items": []}),
-            "UnknownVerb",
-            "this gateway knows the verbs resolve, probe and no other".to_owned(),
-        ),
-        (
-            json!({"v": 1, "verb": "Probe"}),
-            "UnknownVerb",
-            "this gateway knows the verbs resolve, probe and no other".to_owned(),
-        ),
+        (json!({"v": 1, "verb": SECRET, "items": []}), "UnknownVerb", verbs.to_owned()),
+        (json!({"v": 1, "verb": "Probe"}), "UnknownVerb", verbs.to_owned()),
         (json!({"v": 1, "verb": "probe"}), "BadRequest", "`items` must be a list".to_owned()),
         (resolve(json!({})), "BadRequest", "`items` must be a list".to_owned()),
         (resolve(json!([7])), "BadRequest", "`items[0]` must be an object".to_owned()),
@@ -160,12 +156,129 @@ fn a_name_has_bounds() {
         let request = json!({"v": 1, "verb": "resolve", "items": [{"id": "1", "host": host}]});
         match read(&request, &all()).unwrap() {
             Work::Resolve(items) => items.into_iter().next().unwrap().item.map(|item| item.host),
-            Work::Probe(_) => panic!("not asked for"),
+            other => panic!("not asked for: {:?}", other.verb()),
         }
     };
     let longest = "a".repeat(LONGEST_HOST);
     assert_eq!(read_host(&longest), Ok(longest.clone()));
     for bad in ["", &format!("{longest}a")] {
         assert_eq!(read_host(bad).unwrap_err().message, "`host` must have 1 to 254 bytes");
+    }
+}
+
+/// The one item of a request with this verb, or what is wrong with it.
+fn one(verb: Verb, item: &Value) -> Result<Work, String> {
+    let mut item = item.clone();
+    item["id"] = json!("1");
+    let work = read(&json!({"v": VERSION, "verb": verb.word(), "items": [item]}), &all()).unwrap();
+    assert_eq!(work.verb(), verb);
+    fn problem<T>(items: &[Asked<T>]) -> Option<String> {
+        items.iter().find_map(|asked| asked.item.as_ref().err().map(|error| error.message.clone()))
+    }
+    let problem = match &work {
+        Work::Resolve(items) => problem(items),
+        Work::Probe(items) => problem(items),
+        Work::PatroniGet(items) => problem(items),
+        Work::PatroniSwitchover(items) => problem(items),
+        Work::PatroniReinitialize(items) => problem(items),
+        Work::EtcdMembers(items) => problem(items),
+        Work::EtcdAddLearner(items) => problem(items),
+        Work::EtcdPromote(items) | Work::EtcdRemove(items) | Work::EtcdMoveLeader(items) => problem(items),
+    };
+    problem.map_or(Ok(work), Err)
+}
+
+/// The items are flat on the wire, and what the asker's types write is what is read.
+#[test]
+fn items_of_nodes_are_read_as_their_types_write_them() {
+    let host = json!({"address": "10.0.1.10", "port": 8008, "tls": {"server_name": "10.0.1.10"},
+        "credentials": {"username": "u", "password": SECRET}});
+    let with = |more: Value| {
+        let mut item = host.clone();
+        item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        item
+    };
+    fn same<T: serde::Serialize>(items: &[Asked<T>], sent: &Value) {
+        let mut sent = sent.clone();
+        sent["id"] = json!("1");
+        assert_eq!(serde_json::to_value(items[0].item.as_ref().unwrap()).unwrap(), sent);
+    }
+    for (word, what) in
+        [("cluster", PatroniQuestion::Cluster), ("node", PatroniQuestion::Node), ("config", PatroniQuestion::Config)]
+    {
+        let item = with(json!({"what": word}));
+        let Ok(Work::PatroniGet(read)) = one(Verb::PatroniGet, &item) else { panic!("{item}") };
+        assert_eq!(read[0].item.as_ref().unwrap().what, what);
+        same(&read, &item);
+    }
+    let item = with(json!({"leader": "pg-1", "candidate": "pg 2"}));
+    let Ok(Work::PatroniSwitchover(read)) = one(Verb::PatroniSwitchover, &item) else { panic!("{item}") };
+    same(&read, &item);
+    let Ok(Work::PatroniReinitialize(read)) = one(Verb::PatroniReinitialize, &host) else { panic!("{host}") };
+    same(&read, &host);
+    let Ok(Work::EtcdMembers(read)) = one(Verb::EtcdMembers, &host) else { panic!("{host}") };
+    same(&read, &host);
+    let item = with(json!({"peer_url": "https://10.0.1.13:2380"}));
+    let Ok(Work::EtcdAddLearner(read)) = one(Verb::EtcdAddLearner, &item) else { panic!("{item}") };
+    same(&read, &item);
+    let item = with(json!({"member": u64::MAX.to_string()}));
+    for verb in [Verb::EtcdPromote, Verb::EtcdRemove, Verb::EtcdMoveLeader] {
+        let Ok(Work::EtcdPromote(read) | Work::EtcdRemove(read) | Work::EtcdMoveLeader(read)) = one(verb, &item) else {
+            panic!("{item}")
+        };
+        same(&read, &item);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_an_item_of_a_node_is_said_without_what_it_holds() {
+    let host = json!({"address": "10.0.1.10", "port": 8008});
+    let names = "must have 1 to 255 bytes, and no control characters";
+    let url = "`peer_url` must be like https://10.0.1.10:2380";
+    let id = "`member` must be a decimal id, as text";
+    for (verb, more, expected) in [
+        (Verb::PatroniGet, json!({}), "`what` is missing: it must be `cluster`, `node` or `config`".to_owned()),
+        (Verb::PatroniGet, json!({"what": SECRET}), "`what` must be `cluster`, `node` or `config`".to_owned()),
+        (
+            Verb::PatroniGet,
+            json!({"what": "cluster", "port": SECRET}),
+            "`port` must be a number from 1 to 65535".to_owned(),
+        ),
+        (Verb::PatroniSwitchover, json!({"leader": "a"}), "`candidate` is missing: it must be text".to_owned()),
+        (Verb::PatroniSwitchover, json!({"leader": "", "candidate": "b"}), format!("`leader` {names}")),
+        (Verb::PatroniSwitchover, json!({"leader": "a", "candidate": "b\n"}), format!("`candidate` {names}")),
+        (Verb::PatroniSwitchover, json!({"leader": "a", "candidate": "b".repeat(256)}), format!("`candidate` {names}")),
+        (
+            Verb::PatroniSwitchover,
+            json!({"leader": "a", "candidate": "a"}),
+            "`candidate` must be another than `leader`".to_owned(),
+        ),
+        (Verb::EtcdMembers, json!({"credentials": SECRET}), "`credentials` must be an object".to_owned()),
+        (Verb::EtcdAddLearner, json!({}), "`peer_url` is missing: it must be text".to_owned()),
+        (Verb::EtcdRemove, json!({}), "`member` is missing: it must be a decimal id, as text".to_owned()),
+        (Verb::EtcdRemove, json!({"member": 17}), id.to_owned()),
+    ] {
+        let mut item = host.clone();
+        item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert_eq!(one(verb, &item), Err(expected), "{item}");
+    }
+    for bad in [
+        "",
+        "10.0.1.10:2380",
+        "https://10.0.1.10",
+        "https://:2380",
+        "ftp://10.0.1.10:2380",
+        "https://10.0.1.10:0",
+        "https://10.0.1.10:2380/",
+        "https://a@10.0.1.10:2380",
+        "https://10.0.1.10:2380,http://x:1",
+        "http://a b:1",
+    ] {
+        let item = json!({"address": "10.0.1.10", "port": 2379, "peer_url": bad});
+        assert_eq!(one(Verb::EtcdAddLearner, &item), Err(url.to_owned()), "{bad}");
+    }
+    for bad in ["", "0", "08", "+8", "-1", "0x8", "8211f1d0f64f3269", "18446744073709551616", SECRET] {
+        let item = json!({"address": "10.0.1.10", "port": 2379, "member": bad});
+        assert_eq!(one(Verb::EtcdPromote, &item), Err(id.to_owned()), "{bad}");
     }
 }
