@@ -5,6 +5,8 @@ here with the copy of it that cfn-lint carries. `*` is the resource of an action
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
+import re
+
 from moto.awslambda.models import lambda_backends
 from moto.dynamodb.models import dynamodb_backends
 from moto.ec2.models import ec2_backends
@@ -14,6 +16,7 @@ from moto.sns.models import sns_backends
 from moto.sts.models import sts_backends
 
 import stacks
+from groups import groups
 from world import ACCOUNT, world
 
 PARTITION = "aws"
@@ -30,7 +33,8 @@ TRANSACTION_PARTS = {
 
 def needs(call, lambda_api):
     """`[{"action", "resource", "tags"}]`. `tags` is None where there is no such resource; `resource` too where nobody has said
-    here what the call is authorized on. Moto's backends are read, so hold the lock around moto."""
+    here what the call is authorized on. A request that gives tags has them as `request_tags`; with `create_action`, where it
+    creates what it tags. Moto's backends are read, so hold the lock around moto."""
     name = f"{call['service']}:{call['operation']}"
     found = NEEDS.get(name, _not_known)
     try:
@@ -121,6 +125,73 @@ def _function(name, params, region, lambda_api):
     return [_need("lambda:InvokeFunction", resource, made.get(function, run.get(function)))]
 
 
+def _group(name, params, region, lambda_api):
+    found = groups.by_name.get(params["AutoScalingGroupName"])
+    # Without the group there is no such ARN: it has an id that nobody knows.
+    return [_need(name, found.arn if found else _arn("autoscaling", region, "autoScalingGroup:*"), found and dict(found.tags))]
+
+
+def _group_of_instance(name, params, region, lambda_api):
+    found = groups.member(params["InstanceId"])
+    return _group(name, {"AutoScalingGroupName": found.group.name if found else ""}, region, lambda_api)
+
+
+def _ec2_resources(name, params, region, lambda_api):
+    """One need for each id, whatever parameter it is in."""
+    ids = [value for key, value in params.items() if key.partition(".")[0] in ("InstanceId", "VolumeId", "ResourceId")]
+    return [_ec2_resource(name, one, region) for one in ids]
+
+
+def _attribute(name, params, region, lambda_api):
+    """The instance, and each volume at a device that the request is about. The reference lists volumes for this action and does
+    not say when they are asked for."""
+    needs = _ec2_resources(name, params, region, lambda_api)
+    backend = ec2_backends[ACCOUNT][region]
+    instance = backend.get_instance_by_id(params["InstanceId"])
+    devices = {value for key, value in params.items() if re.match(r"^BlockDeviceMapping\.\d+\.DeviceName$", key)}
+    mapped = {} if instance is None else instance.block_device_mapping
+    return needs + [_ec2_resource(name, mapped[one].volume_id, region) for one in sorted(devices) if one in mapped]
+
+
+def _new_volume(name, params, region, lambda_api):
+    """The volume has no id yet, and no tags but those that the request gives: to give them is an action of its own."""
+    volume = {**_need(name, _arn("ec2", region, "volume/*"), {}), "request_tags": _request_tags(params)}
+    needs = [volume]
+    if params.get("SnapshotId"):
+        needs.append(_ec2_resource(name, params["SnapshotId"], region))
+    if volume["request_tags"]:
+        needs.append({**volume, "action": "ec2:CreateTags", "create_action": "CreateVolume"})
+    return needs
+
+
+def _tagging(name, params, region, lambda_api):
+    tags = {params[key]: params.get(key.replace(".Key", ".Value"), "") for key in params if re.match(r"^Tag\.\d+\.Key$", key)}
+    return [{**one, "request_tags": tags} for one in _ec2_resources(name, params, region, lambda_api)]
+
+
+def _request_tags(params):
+    keys = [key for key in params if re.match(r"^TagSpecification\.\d+\.Tag\.\d+\.Key$", key)]
+    return {params[key]: params.get(key.replace(".Key", ".Value"), "") for key in keys}
+
+
+def _ec2_resource(action, one, region):
+    backend = ec2_backends[ACCOUNT][region]
+    kind, known = {
+        "i": ("instance", lambda: backend.get_instance_by_id(one) is not None),
+        "vol": ("volume", lambda: one in backend.volumes),
+        "snap": ("snapshot", lambda: one in backend.snapshots),
+    }.get(one.partition("-")[0], ("", lambda: False))
+    # A snapshot's ARN names no account.
+    resource = f"arn:{PARTITION}:ec2:{region}::snapshot/{one}" if kind == "snapshot" else _arn("ec2", region, f"{kind}/{one}")
+    return _need(action, resource, dict(backend.tags.get(one, {})) if known() else None)
+
+
+def _command(name, params, region, lambda_api):
+    """Its document, which is AWS's own, and each instance."""
+    document = _need(name, f"arn:{PARTITION}:ssm:{region}::document/{params['DocumentName']}", {})
+    return [document, *[_ec2_resource(name, one, region) for one in params.get("InstanceIds", [])]]
+
+
 def _need(action, resource, tags):
     return {"action": action, "resource": resource, "tags": tags}
 
@@ -133,14 +204,39 @@ def _listed(tags):
     return {tag["Key"]: tag["Value"] for tag in tags or []}
 
 
+GROUP_ACTIONS = (
+    "CompleteLifecycleAction",
+    "RecordLifecycleActionHeartbeat",
+    "ResumeProcesses",
+    "SetInstanceProtection",
+    "SuspendProcesses",
+)
 NEEDS = {
+    **{f"autoscaling:{name}": _group for name in GROUP_ACTIONS},
+    **{
+        f"autoscaling:{name}": _anything
+        for name in ("DescribeAutoScalingGroups", "DescribeAutoScalingInstances", "DescribeLifecycleHooks")
+    },
+    "autoscaling:TerminateInstanceInAutoScalingGroup": _group_of_instance,
     **{f"dynamodb:{name}": _item for name in ("DeleteItem", "GetItem", "PutItem", "Query", "Scan", "UpdateItem")},
     **{f"dynamodb:{name}": _transaction for name in ("TransactGetItems", "TransactWriteItems")},
-    **{f"ec2:{name}": _anything for name in ("DescribeRouteTables", "DescribeVpcPeeringConnections")},
+    **{
+        f"ec2:{name}": _anything
+        for name in ("DescribeInstances", "DescribeRouteTables", "DescribeSnapshots", "DescribeVolumes", "DescribeVpcPeeringConnections")
+    },
+    **{f"ec2:{name}": _ec2_resources for name in ("AttachVolume", "DeleteVolume", "DetachVolume")},
+    "ec2:ModifyInstanceAttribute": _attribute,
+    **{f"ec2:{name}": _tagging for name in ("CreateTags", "DeleteTags")},
+    "ec2:CreateVolume": _new_volume,
     **{f"ec2:{name}": _route_table for name in ("CreateRoute", "DeleteRoute", "ReplaceRoute")},
-    **{f"elasticloadbalancing:{name}": _anything for name in ("DescribeTargetGroups", "DescribeTargetHealth")},
+    **{
+        f"elasticloadbalancing:{name}": _anything
+        for name in ("DescribeTargetGroupAttributes", "DescribeTargetGroups", "DescribeTargetHealth")
+    },
     **{f"elasticloadbalancing:{name}": _target_group for name in ("DeregisterTargets", "RegisterTargets")},
     "lambda:Invoke": _function,
     "secretsmanager:GetSecretValue": _secret,
     "sns:Publish": _topic,
+    "ssm:SendCommand": _command,
+    **{f"ssm:{name}": _anything for name in ("DescribeInstanceInformation", "GetCommandInvocation")},
 }

@@ -9,12 +9,18 @@ from moto.core.exceptions import ServiceException
 from werkzeug.exceptions import HTTPException
 
 import api
+import commands
+import instances
 import items
 import load_balancers
 import pages
 import peerings
 import routes
+import shown
 import stacks
+import volumes
+from agenda import agenda
+from groups import groups
 from health import addresses, clock
 from world import known, tagged, world
 
@@ -29,7 +35,7 @@ class Control:
         self.handlers = {
             ("POST", "reset"): self.reset,
             ("POST", "world"): lambda _, body: world.create(body),
-            ("GET", "calls"): lambda query, _: self.wire.calls.since(int(query.get("since", 0))),
+            ("GET", "calls"): self.calls,
             ("DELETE", "calls"): lambda *_: self.wire.calls.clear(),
             ("GET", "faults"): lambda *_: self.wire.faults.left(),
             ("POST", "faults"): lambda _, body: self.wire.faults.add(body),
@@ -57,6 +63,19 @@ class Control:
             ("PUT", "secrets"): self.put_secret,
             ("POST", "lambda"): self.change_lambda,
             ("GET", "stack"): lambda query, _: stacks.resolved.of(query["name"]),
+            ("POST", "pace"): lambda _, body: agenda.change_pace(body),
+            ("GET", "pace"): lambda *_: agenda.pace,
+            ("PUT", "group"): lambda _, body: {"arn": groups.put(body).arn},
+            ("GET", "groups"): lambda *_: [shown.group(one) for one in groups.by_name.values()],
+            ("POST", "instances"): lambda _, body: shown.instance(groups.launch(groups.of(body["group"]), body)),
+            ("GET", "instances"): lambda *_: shown.instances(),
+            ("POST", "instance"): self.change_instance,
+            ("POST", "termination"): self.terminate,
+            ("POST", "kill"): self.kill,
+            ("POST", "transition"): self.transition,
+            ("GET", "actions"): lambda *_: [shown.action(one) for one in groups.actions],
+            ("GET", "events"): lambda query, _: [one for one in groups.events if one["n"] > int(query.get("since", 0))],
+            ("POST", "volume"): self.change_volume,
         }
 
     def __call__(self, environ, body):
@@ -72,12 +91,18 @@ class Control:
         query = {name: values[-1] for name, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
         try:
             with self.wire.lock:
+                agenda.settle()
                 found = handler(query, json.loads(body) if body else {})
+                # So that a clock moved forward, or a pace of zero, shows at once.
+                agenda.settle()
         except (ValueError, KeyError, TypeError, AttributeError, ServiceException, HTTPException) as problem:
             return _json(400, {"error": f"{type(problem).__name__}: {problem}"})
         return _json(200, {} if found is None else found)
 
     def reset(self, *_):
+        commands.reset()
+        groups.reset()
+        agenda.reset()
         world.reset()
         addresses.reset()
         clock.reset()
@@ -87,10 +112,45 @@ class Control:
         if self.lambda_api is not None:
             self.lambda_api.reset()
 
+    def calls(self, query, _):
+        if "last" in query:
+            return self.wire.calls.last()
+        return self.wire.calls.since(int(query.get("since", 0)))
+
     def advance(self, _, body):
         known(body, {"advance"}, "clock")
         clock.advance(float(body["advance"]))
         return {"now": clock.now(), "offset": clock.offset}
+
+    def change_instance(self, _, body):
+        known(body, {"instance_id", "run", "agent", "tags", "state", "health", "protected", "ec2_state"}, "instance")
+        instance = instances.found(body["instance_id"])
+        if "run" in body or "agent" in body:
+            commands.set_agent(instance.id, body.get("run"), body.get("agent", "online"))
+        instance.add_tags(body.get("tags", {}))
+        if "ec2_state" in body:
+            instances.set_state(instance, body["ec2_state"])
+        member = groups.member(instance.id)
+        for name in {"state", "health", "protected"} & set(body):
+            setattr(member, name, body[name])
+
+    def terminate(self, _, body):
+        known(body, {"instance_id", "decrement"}, "termination")
+        groups.terminate(groups.member(body["instance_id"]), body.get("decrement", False))
+
+    def kill(self, _, body):
+        known(body, {"instance_id"}, "kill")
+        instances.kill(body["instance_id"])
+
+    def transition(self, _, body):
+        known(body, {"instance_id", "state", "hook", "origin", "destination"}, "transition")
+        member = groups.member(body["instance_id"])
+        hook = member.group.hooks[body["hook"]]
+        groups.wait(member, body["state"], [hook], body["origin"], body["destination"])
+
+    def change_volume(self, _, body):
+        known(body, {"volume_id", "stuck"}, "volume")
+        volumes.set_stuck(world.ec2.get_volume(body["volume_id"]), body["stuck"])
 
     def change_peering(self, _, body):
         known(body, {"connection_id", "state", "message", "peer_cidrs", "own_cidrs", "peer_resolves", "vanish"}, "peering")

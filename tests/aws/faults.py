@@ -17,6 +17,8 @@ THROTTLES = {
     "sns": (400, "Throttling", "Rate exceeded"),
     "lambda": (429, "TooManyRequestsException", "Rate Exceeded."),
     "secretsmanager": (400, "ThrottlingException", "Rate exceeded"),
+    "autoscaling": (400, "Throttling", "Rate exceeded"),
+    "ssm": (400, "ThrottlingException", "Rate exceeded"),
 }
 FAILURES = {
     "ec2": (500, "InternalError", "An internal error has occurred"),
@@ -25,10 +27,13 @@ FAILURES = {
     "sns": (500, "InternalFailure", "The request processing has failed because of an unknown error."),
     "lambda": (500, "ServiceException", "An error occurred and the request cannot be processed."),
     "secretsmanager": (500, "InternalServiceError", "An error occurred on the server side."),
+    "autoscaling": (500, "InternalFailure", "The request processing has failed because of an unknown error."),
+    "ssm": (500, "InternalServerError", "An error occurred on the server side."),
 }
 NAMESPACES = {
     "elasticloadbalancing": "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
     "sns": "http://sns.amazonaws.com/doc/2010-03-31/",
+    "autoscaling": "http://autoscaling.amazonaws.com/doc/2011-01-01/",
 }
 # DynamoDB names the package of an error in front of its code.
 DYNAMODB_PACKAGES = {
@@ -140,7 +145,7 @@ def error(service, status, code, message):
         package = DYNAMODB_PACKAGES.get(code, "com.amazonaws.dynamodb.v20120810")
         body = json.dumps({"__type": f"{package}#{code}", "message": message})
         content_type = "application/x-amz-json-1.0"
-    elif service == "secretsmanager":
+    elif service in ("secretsmanager", "ssm"):
         body = json.dumps({"__type": code, "Message": message})
         content_type = "application/x-amz-json-1.1"
     elif service == "ec2":

@@ -36,6 +36,11 @@ GATEWAY_TAG = "pilothouse:gateway"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def die_with_parent():
+    """Run in a child before its program: it is killed when the thread that started it ends."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class LambdaApi:
     def __init__(self, region, account, functions, gateways):
         self.region, self.account = region, account
@@ -83,7 +88,7 @@ class LambdaApi:
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=lambda: _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+            preexec_fn=die_with_parent,
         )
 
     def wait(self):

@@ -123,7 +123,7 @@ def _checked(group, target):
     }
     if group.target_type == "instance":
         instance = group.ec2_backend.get_instance_by_id(target["Id"])
-        if instance is not None and instance.state != "running":
+        if instance is None or instance.state != "running":
             raise TargetNotRunning(instance_id=target["Id"])
     elif group.target_type == "ip":
         found["AvailabilityZone"] = _zone(group, target["Id"], target.get("AvailabilityZone"))

@@ -3,7 +3,7 @@
 import base64
 
 # The most that AWS puts in one page.
-MOST = {"peerings": 1000, "route_tables": 100, "target_groups": 400}
+MOST = {"peerings": 1000, "route_tables": 100, "target_groups": 400, "groups": 100, "group_instances": 50}
 
 _limits = {}
 

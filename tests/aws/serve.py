@@ -5,6 +5,7 @@ Prints one line of JSON when ready, and ends when its standard input does, so th
 
 import argparse
 import functools
+import gc
 import json
 import logging
 import os
@@ -35,19 +36,21 @@ def main():
         signal.signal(number, lambda *_: ended.set())
     threading.Thread(target=_until_stdin_ends, args=(ended,), daemon=True).start()
 
-    lambda_api = None
+    lambda_api = end_commands = None
     try:
         if arguments.with_lambda:
             from lambda_api import LambdaApi
 
             lambda_api = LambdaApi("us-east-1", "123456789012", _functions(), arguments.function)
             lambda_api.start(output)
-        address = _serve_aws(arguments.port, lambda_api)
+        address, end_commands = _serve_aws(arguments.port, lambda_api)
         if lambda_api is not None:
             lambda_api.wait()
         print(json.dumps({"aws": address, "lambda": lambda_api and lambda_api.url}), file=ready, flush=True)
         ended.wait()
     finally:
+        if end_commands is not None:
+            end_commands()
         if lambda_api is not None:
             lambda_api.stop()
     logging.shutdown()
@@ -58,19 +61,26 @@ def main():
 def _serve_aws(port, lambda_api):
     # The images and instance types of a whole Region are of no use here and slow to load.
     os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+    from moto.core import responses
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 
+    import auto_scaling
+    import commands
+    import instances
     import load_balancers
     import peerings
     import routes
     import stacks
+    import volumes
     from control import Control
     from journal import Journal
     from wire import Server, Wire, handler_class
 
-    for module in (load_balancers, peerings, routes, stacks):
+    for module in (load_balancers, peerings, routes, stacks, volumes, instances, auto_scaling, commands):
         module.install()
     control = Control()
+    # moto looks through all members of a class for each request.
+    responses.method_names_from_class = functools.lru_cache(responses.method_names_from_class)
 
     class Dispatcher(DomainDispatcherApplication):
         # Otherwise moto lists its own folder and tries some hundred patterns twice for each request: half of its time.
@@ -79,9 +89,11 @@ def _serve_aws(port, lambda_api):
     wire = Wire(Dispatcher(create_backend_app), control, Journal(_functions()))
     control.wire = wire
     control.lambda_api = lambda_api
+    # What was loaded stays: looking through it for garbage again and again finds none.
+    gc.freeze()
     server = Server("127.0.0.1", port, wire, handler_class(MotoRequestHandler))
     threading.Thread(target=server.serve_forever, name="aws", daemon=True).start()
-    return f"http://127.0.0.1:{server.server_port}"
+    return f"http://127.0.0.1:{server.server_port}", commands.reset
 
 
 def _functions():

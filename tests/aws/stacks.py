@@ -27,6 +27,7 @@ from moto.scheduler.models import scheduler_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
+from groups import Hook, groups
 from translate import transformed
 
 
@@ -167,6 +168,33 @@ class Schedule(Resource):
         return cls(made.name, made.arn)
 
 
+class LifecycleHook(Resource):
+    """Of a group that control has made; of any other it is recorded."""
+
+    @staticmethod
+    def cloudformation_name_type():
+        return "LifecycleHookName"
+
+    @staticmethod
+    def cloudformation_type():
+        return "AWS::AutoScaling::LifecycleHook"
+
+    @classmethod
+    def create_from_cloudformation_json(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs):
+        given = cloudformation_json["Properties"]
+        group = groups.by_name.get(given["AutoScalingGroupName"])
+        if group is not None:
+            group.hooks[resource_name] = Hook(
+                resource_name,
+                given["LifecycleTransition"],
+                heartbeat_timeout=given.get("HeartbeatTimeout", 3600),
+                default_result=given.get("DefaultResult", "ABANDON"),
+                metadata=given.get("NotificationMetadata"),
+                notification_target=given.get("NotificationTargetARN"),
+            )
+        return cls(resource_name)
+
+
 class CustomResource(Resource):
     """moto's would invoke the function in a container."""
 
@@ -205,6 +233,9 @@ class Resolved:
         resources = resources_map
         made = create(logical_id, resource_json, resources, **where)
         stack = self._stack(resources)
+        condition = resource_json.get("Condition")
+        if made is None and condition and not resources.lazy_condition_map[condition]:
+            return made
         if made is None:
             stack["not_made"].append(f"{logical_id} {resource_json['Type']}")
         else:
@@ -226,7 +257,7 @@ def install():
     # The translator of SAM templates wants to know of one.
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     parsing.CustomModel = CustomResource
-    known = [*parsing.get_model_list(), Alarm, TopicPolicy, QueuePolicy, EventInvokeConfig, Schedule]
+    known = [*parsing.get_model_list(), Alarm, TopicPolicy, QueuePolicy, EventInvokeConfig, Schedule, LifecycleHook]
     parsing.get_model_list = lambda: known
     parsing.get_model_map = lambda: {model.cloudformation_type(): model for model in known}
     create = parsing.parse_and_create_resource

@@ -20,6 +20,7 @@ from werkzeug.serving import ThreadedWSGIServer
 import authorization
 import faults as fault_bodies
 import invocations
+from agenda import agenda
 from health import clock
 
 log = logging.getLogger("wire")
@@ -30,6 +31,14 @@ EVENTUALLY_CONSISTENT = {
     ("elasticloadbalancing", "DescribeTargetHealth"),
     ("ec2", "DescribeVpcPeeringConnections"),
     ("ec2", "DescribeRouteTables"),
+    # "The Amazon EC2 API follows an eventual consistency model" (EC2 developer guide, eventual-consistency).
+    ("ec2", "DescribeInstances"),
+    ("ec2", "DescribeVolumes"),
+    # AWS does not say so of Auto Scaling; users see a wait before its action is accepted, and after it was completed.
+    ("autoscaling", "DescribeAutoScalingGroups"),
+    ("autoscaling", "DescribeAutoScalingInstances"),
+    # "The Run Command API follows an eventual consistency model" (GetCommandInvocation).
+    ("ssm", "GetCommandInvocation"),
     # Unless it asks for a consistent read.
     ("dynamodb", "Query"),
     # "All Secrets Manager operations are eventually consistent" (API_ListSecrets).
@@ -55,6 +64,10 @@ class Calls:
     def since(self, n):
         with self._lock:
             return [dict(entry) for entry in self._entries if entry["n"] > n]
+
+    def last(self):
+        with self._lock:
+            return [dict(entry) for entry in self._entries[-1:]]
 
     def clear(self):
         """Forgets the entries. Numbers go on, so that a reader's last number stays valid."""
@@ -132,6 +145,7 @@ class Wire:
         call = identify(environ, body)
         # As the world is before the call, which may change it.
         with self.lock:
+            agenda.settle()
             needs = authorization.needs(call, self.control.lambda_api)
             self.journal.note(authorization.caller(call["access_key"]), needs, authorization.names())
         entry = self.calls.begin(**call, needs=needs)
@@ -189,6 +203,8 @@ class Wire:
             answer["headers"] = [(k, v) for k, v in headers if k.lower() != "content-length"]
 
         with self.lock:
+            # It may have been held since.
+            agenda.settle()
             parts = self.moto(inner, start)
             try:
                 content = b"".join(parts)

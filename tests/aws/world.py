@@ -26,6 +26,7 @@ WORLD_FIELDS = {
     "region",
     "own_cidr",
     "subnets",
+    "zones",
     "route_tables",
     "table",
     "deregistration_delay",
@@ -43,7 +44,7 @@ CLUSTER_FIELDS = {
     "state",
     "endpoints",
 }
-ENDPOINT_FIELDS = {"name", "port", "deregistration_delay", "initial_seconds", "ip_address_type"}
+ENDPOINT_FIELDS = {"name", "port", "deregistration_delay", "initial_seconds", "ip_address_type", "target_type"}
 PEERING_FIELDS = {"peer_account", "peer_vpc", "peer_region", "peer_cidrs", "own_cidrs", "requested_by", "state", "message"}
 
 
@@ -96,9 +97,12 @@ class World:
         cidr = ipaddress.ip_network(spec.get("own_cidr", "10.200.0.0/16"))
         vpc = self.ec2.create_vpc(str(cidr))
         self.vpc_id = vpc.id
-        subnet_cidrs = spec.get("subnets") or [str(half) for half in cidr.subnets(prefixlen_diff=1)]
+        zones = int(spec.get("zones", 2))
+        # Equal parts, of which some may be left over.
+        parts = [str(part) for part in cidr.subnets(prefixlen_diff=max(1, (zones - 1).bit_length()))]
+        subnet_cidrs = spec.get("subnets") or parts[:zones]
         subnets = [
-            self.ec2.create_subnet(vpc.id, block, availability_zone=f"{self.region}{'ab'[index % 2]}")
+            self.ec2.create_subnet(vpc.id, block, availability_zone=f"{self.region}{'abcdef'[index % zones]}")
             for index, block in enumerate(subnet_cidrs)
         ]
         self._subnet_ids = [subnet.id for subnet in subnets]
@@ -166,7 +170,7 @@ class World:
             vpc_id=self.vpc_id,
             protocol="TCP",
             port=int(endpoint["port"]),
-            target_type="ip",
+            target_type=endpoint.get("target_type", "ip"),
             ip_address_type=endpoint.get("ip_address_type", "ipv4"),
             tags=tagged(cluster),
         )

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::Error;
 
@@ -35,6 +35,15 @@ impl Account {
         }
     }
 
+    /// What a shell script puts before a command for it to run as this account. It may read what only root may, where we can give
+    /// it that: a checkout can be in a folder that is nobody else's, and Patroni's newer version is in the checkout's environment.
+    pub(crate) fn prefix(self) -> String {
+        let Self(Some((user, group))) = self else { return String::new() };
+        let reads =
+            if can_read_everything() { "--inh-caps=+dac_read_search --ambient-caps=+dac_read_search " } else { "" };
+        format!("setpriv --reuid={user} --regid={group} --clear-groups {reads}")
+    }
+
     /// The file or folder becomes this account's.
     pub(crate) fn owns(self, path: &Path) -> Result<(), Error> {
         match self {
@@ -44,4 +53,24 @@ impl Account {
             Self(None) => Ok(()),
         }
     }
+
+    /// Runs a command as this account to its end, and gives what it prints.
+    pub(crate) fn run(self, mut command: Command) -> Result<String, Error> {
+        self.runs(&mut command);
+        let program = command.get_program().to_string_lossy().into_owned();
+        let output =
+            command.current_dir("/").stdin(Stdio::null()).output().map_err(Error::io(format!("start {program}")))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
+        }
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        Err(Error::Program { program, said })
+    }
+}
+
+/// Whether we have the capability CAP_DAC_READ_SEARCH, which is number 2. A container's root may lack it.
+fn can_read_everything() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).is_some_and(|set| set & (1 << 2) != 0)
 }

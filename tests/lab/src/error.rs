@@ -40,6 +40,45 @@ pub enum Error {
         /// All that it logged.
         log: String,
     },
+    /// A program that a node needs is not there.
+    #[error("{program} was not found: {remedy}")]
+    NoProgram {
+        /// Its path or name.
+        program: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A node could not get an address of its own.
+    #[error("a node needs an address of its own: {0}")]
+    NoAddress(#[from] stack::Error),
+    /// A request to a node found no answer.
+    #[error("{request}: {problem}")]
+    Http {
+        /// Method and URL.
+        request: String,
+        /// Why.
+        problem: String,
+    },
+    /// A node answered something else than what it was asked for.
+    #[error("{request}: {status} {body}")]
+    Refused {
+        /// Method and URL.
+        request: String,
+        /// HTTP's.
+        status: u16,
+        /// As it came.
+        body: String,
+    },
+    /// What was waited for did not come.
+    #[error("waited {seconds} s for {what}; last seen: {seen}")]
+    NotSeen {
+        /// What it was.
+        what: String,
+        /// For how long.
+        seconds: u64,
+        /// How things were instead.
+        seen: String,
+    },
     /// A certificate could not be made.
     #[error("could not make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),

@@ -10,10 +10,8 @@ use std::process::{Child, Command, Stdio};
 use crate::account::Account;
 use crate::folder::Folder;
 use crate::process::Process;
-use crate::{Error, Identity};
+use crate::{Error, Identity, programs};
 
-/// Where Debian puts PostgreSQL, by version.
-const VERSIONS: &str = "/usr/lib/postgresql";
 const READY: &str = "ready to accept";
 const PORT_TAKEN: &str = "could not create any TCP/IP sockets";
 
@@ -71,12 +69,12 @@ impl Postgres {
     /// # Errors
     /// [`Error::NoPostgres`], [`Error::NoAccount`]; [`Error::NotReady`] with its log.
     pub fn start(setup: &Setup) -> Result<Self, Error> {
-        let (binaries, account) = (binaries()?, Account::find()?);
+        let (binaries, account) = (programs::postgres()?, Account::find()?);
         let folder = Folder::new(account)?;
         let mut initdb = Command::new(binaries.join("initdb"));
         initdb.args(["--no-sync", "--no-instructions", "--auth=trust", "--locale=C", "--encoding=UTF8"]);
         initdb.args(["--username=postgres", "-D"]).arg(data(&folder));
-        run(account, initdb)?;
+        account.run(initdb)?;
         Self::serve(binaries, account, folder, setup)
     }
 
@@ -98,7 +96,7 @@ impl Postgres {
             "-D",
         ]);
         copy.arg(data(&folder));
-        run(self.account, copy)?;
+        self.account.run(copy)?;
         Self::serve(self.binaries.clone(), self.account, folder, setup)
     }
 
@@ -143,7 +141,7 @@ impl Postgres {
     pub fn sql(&self, statement: &str) -> Result<String, Error> {
         let mut psql = self.psql("postgres");
         psql.args(["-v", "ON_ERROR_STOP=1", "-c", statement]);
-        run(self.account, psql)
+        self.account.run(psql)
     }
 
     /// Opens a session as `role` over the server's socket, and leaves it open.
@@ -185,17 +183,6 @@ fn data(folder: &Folder) -> PathBuf {
     folder.path().join("data")
 }
 
-/// The newest version that is installed.
-fn binaries() -> Result<PathBuf, Error> {
-    let versions = fs::read_dir(VERSIONS).map_err(|_| Error::NoPostgres)?.filter_map(Result::ok);
-    let found = versions.filter_map(|version| {
-        let number: u32 = version.file_name().to_str()?.parse().ok()?;
-        let binaries = version.path().join("bin");
-        binaries.join("initdb").is_file().then_some((number, binaries))
-    });
-    found.max().map(|(_, binaries)| binaries).ok_or(Error::NoPostgres)
-}
-
 /// Writes the server's configuration whole: a copy of another server's data brings that one's with it.
 fn configure(folder: &Folder, setup: &Setup, address: SocketAddr) -> Result<(), Error> {
     let mut settings: Vec<(&str, String)> = vec![
@@ -230,16 +217,4 @@ fn configure(folder: &Folder, setup: &Setup, address: SocketAddr) -> Result<(), 
     let lines: Vec<String> = ours.into_iter().chain(setup.hba.iter().cloned()).collect();
     folder.write("hba", &(lines.join("\n") + "\n"))?;
     Ok(())
-}
-
-fn run(account: Account, mut command: Command) -> Result<String, Error> {
-    account.runs(&mut command);
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output =
-        command.current_dir("/").stdin(Stdio::null()).output().map_err(Error::io(format!("start {program}")))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
-    }
-    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
-    Err(Error::Program { program, said })
 }

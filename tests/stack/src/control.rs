@@ -130,6 +130,11 @@ impl Control {
         self.ask("GET", &format!("calls?since={n}"), None)
     }
 
+    /// The last AWS request so far, alone: a reader that asks often is spared the whole log.
+    pub fn last_call(&self) -> Result<Option<Call>, Error> {
+        self.ask::<Vec<Call>>("GET", "calls?last=yes", None).map(|mut calls| calls.pop())
+    }
+
     /// Forgets the calls so far. Their numbers go on.
     pub fn clear_calls(&self) -> Result<(), Error> {
         self.send("DELETE", "calls", None)
@@ -236,11 +241,11 @@ impl Control {
         self.send("POST", "lambda", Some(&json!({"timeout_seconds": seconds})))
     }
 
-    fn send(&self, method: &str, route: &str, body: Option<&Value>) -> Result<(), Error> {
+    pub(crate) fn send(&self, method: &str, route: &str, body: Option<&Value>) -> Result<(), Error> {
         self.ask::<Value>(method, route, body).map(drop)
     }
 
-    fn ask<T: DeserializeOwned>(&self, method: &str, route: &str, body: Option<&Value>) -> Result<T, Error> {
+    pub(crate) fn ask<T: DeserializeOwned>(&self, method: &str, route: &str, body: Option<&Value>) -> Result<T, Error> {
         let url = format!("{}/_control/{route}", self.aws);
         let reply = send(method, &url, body, LIMIT)?;
         let request = format!("{method} {url}");
@@ -252,6 +257,6 @@ impl Control {
     }
 }
 
-fn value(body: &impl Serialize) -> Value {
+pub(crate) fn value(body: &impl Serialize) -> Value {
     serde_json::to_value(body).unwrap_or_default()
 }

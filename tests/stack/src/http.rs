@@ -7,6 +7,10 @@ use ureq::http::{HeaderMap, Request};
 
 use crate::Error;
 
+/// What a request's or a reply's head fits into. ureq's 128 KiB are filled with zeros for each request, which is most of what a
+/// request takes without optimizations.
+const BUFFER: usize = 16 * 1024;
+
 /// A reply, whatever its status.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -23,6 +27,8 @@ pub(crate) fn send(method: &str, url: &str, body: Option<&Value>, limit: Duratio
         .http_status_as_error(false)
         .allow_non_standard_methods(true)
         .max_idle_connections(0)
+        .input_buffer_size(BUFFER)
+        .output_buffer_size(BUFFER)
         .timeout_global(Some(limit))
         .build()
         .new_agent();

@@ -13,9 +13,12 @@ pub struct World {
     /// CIDR block of our VPC (`10.200.0.0/16`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own_cidr: Option<String>,
-    /// CIDR blocks of its subnets, in two zones by turns.
+    /// CIDR blocks of its subnets, in its zones by turns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subnets: Option<Vec<String>>,
+    /// How many zones there are (2): `us-east-1a` and on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zones: Option<u32>,
     /// How many route tables it has (1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route_tables: Option<u32>,
@@ -89,6 +92,9 @@ pub struct WorldEndpoint {
     /// `ipv4` or `ipv6`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip_address_type: Option<String>,
+    /// `ip` (if not given) or `instance`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_type: Option<String>,
 }
 
 impl WorldEndpoint {

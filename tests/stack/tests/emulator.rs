@@ -158,10 +158,12 @@ fn an_aws_request_is_logged_and_a_reset_forgets_it() {
     );
     assert_eq!((calls[1].mutates(), calls[1].status, calls[1].fault.as_deref()), (true, Some(400), Some("throttle")));
     assert_eq!(stack.calls_since(calls[0].n).unwrap().len(), 1);
+    assert_eq!(stack.last_call().unwrap().unwrap().n, calls[1].n);
     drop(stack);
 
     let stack = stack::acquire().unwrap();
     assert!(stack.calls().unwrap().is_empty());
+    assert!(stack.last_call().unwrap().is_none());
 }
 
 #[test]
