@@ -1,12 +1,86 @@
 //! What was called and what came of it, typed, for those who judge.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
-use ports::{Item, Key, NameAnswer, Peering, RouteTable, RouteTarget, Target, TargetHealth, Write};
+use ports::{
+    CommandState, Group, HookResult, Instance, Item, Key, LifecycleAction, LifecycleState, NameAnswer, NodeTarget,
+    NodeTargetHealth, Peering, RouteTable, RouteTarget, Target, TargetHealth, Transition, Volume, Write,
+};
+use reach::gateway::Verb;
 
+use crate::etcd::MemberTruth;
 use crate::fault::Fault;
+use crate::patroni::NodeTruth;
+
+/// What a gateway did at a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeCall {
+    /// It read something.
+    Read {
+        /// The node's address.
+        address: Ipv4Addr,
+        /// What.
+        what: String,
+        /// What it was told, or the item's error.
+        told: Result<String, String>,
+    },
+    /// It asked for a switchover.
+    Switchover {
+        /// The cluster's Auto Scaling group.
+        group: String,
+        /// Patroni's name of the leader, as asked.
+        leader: String,
+        /// Patroni's name of the candidate.
+        candidate: String,
+        /// What it was refused with at once.
+        refused: Option<String>,
+        /// The nodes as they were.
+        before: Vec<NodeTruth>,
+    },
+    /// It asked a node to throw its data away and to copy the leader.
+    Reinitialize {
+        /// The node's instance.
+        instance: String,
+        /// What it was refused with; empty where there was no reply.
+        refused: Option<String>,
+        /// The nodes as they were.
+        before: Vec<NodeTruth>,
+    },
+    /// It changed etcd's members or moved its leadership.
+    Members {
+        /// The cluster's Auto Scaling group.
+        group: String,
+        /// How.
+        verb: Verb,
+        /// The member's id; the address of a learner that is added.
+        member: String,
+        /// Who was asked.
+        asked: Ipv4Addr,
+        /// The code with which it was refused.
+        refused: Option<String>,
+        /// The members as they were.
+        before: Vec<MemberTruth>,
+    },
+}
+
+impl NodeCall {
+    fn line(&self) -> String {
+        let refused = |code: &Option<String>| code.as_ref().map(|c| format!(" refused: {c}")).unwrap_or_default();
+        match self {
+            Self::Read { address, what, told } => format!("{what} of {address}: {told:?}"),
+            Self::Switchover { leader, candidate, refused: code, .. } => {
+                format!("switchover from {leader} to {candidate}{}", refused(code))
+            }
+            Self::Reinitialize { instance, refused: code, .. } => format!("reinitialize {instance}{}", refused(code)),
+            Self::Members { verb, member, asked, refused: code, .. } => {
+                format!("{verb:?} {member} by {asked}{}", refused(code))
+            }
+        }
+    }
+}
 
 /// One call.
 #[derive(Debug, Clone)]
@@ -70,6 +144,63 @@ pub enum Happened {
     SecretRead(String),
     /// A custom resource's answer was put.
     AnswerPut(String),
+    /// Auto Scaling groups were read.
+    ScalingGroupsRead(Vec<Group>),
+    /// The hooks of a group were read.
+    HooksRead(String),
+    /// A hook was answered, and what it waited on.
+    HookAnswered {
+        /// The action, with its token if that was given.
+        action: LifecycleAction,
+        /// The answer.
+        result: HookResult,
+        /// What it waited on.
+        transition: Transition,
+    },
+    /// A hook's time was started anew.
+    Heartbeat(LifecycleAction),
+    /// An instance is protected from a scale-in, or not any more.
+    Protected(String, bool),
+    /// A group launches no more.
+    LaunchSuspended(String),
+    /// An instance of a group is ended by name, and the state that it was in.
+    InstanceEnded(String, LifecycleState),
+    /// Instances were read.
+    InstancesRead(Vec<Instance>),
+    /// An instance was tagged.
+    Tagged {
+        /// The instance.
+        instance: String,
+        /// The tag.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What it was before.
+        before: Option<String>,
+    },
+    /// A command was sent.
+    CommandSent {
+        /// Its id.
+        command: String,
+        /// Where it is to run.
+        instance: String,
+        /// What it is.
+        script: String,
+    },
+    /// A command's state was read.
+    CommandRead(String, CommandState),
+    /// The nodes of a target group were read.
+    NodeTargetsRead(String, Vec<NodeTargetHealth>),
+    /// The volumes of an instance were read.
+    VolumesRead(Vec<Volume>),
+    /// A volume was made, attached, changed or deleted.
+    VolumeChanged(String),
+    /// A node was registered. Whether it was not before.
+    NodeRegistered(String, NodeTarget, bool),
+    /// A node was deregistered. Whether it was registered before.
+    NodeDeregistered(String, NodeTarget, bool),
+    /// A gateway asked nodes: the function, and what it did at each.
+    GatewayAskedNodes(String, Vec<NodeCall>),
 }
 
 impl Happened {
@@ -81,9 +212,19 @@ impl Happened {
             Self::RouteCreated(..)
                 | Self::RouteReplaced(..)
                 | Self::RouteDeleted(..)
+                | Self::VolumeChanged(..)
                 | Self::Registered(..)
                 | Self::Deregistered(..)
-        )
+                | Self::HookAnswered { .. }
+                | Self::Heartbeat(_)
+                | Self::Protected(..)
+                | Self::LaunchSuspended(_)
+                | Self::InstanceEnded(..)
+                | Self::Tagged { .. }
+                | Self::CommandSent { .. }
+                | Self::NodeRegistered(..)
+                | Self::NodeDeregistered(..)
+        ) || matches!(self, Self::GatewayAskedNodes(_, calls) if calls.iter().any(|c| !matches!(c, NodeCall::Read { .. })))
     }
 
     /// One line of a story.
@@ -142,7 +283,36 @@ impl Happened {
                 let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
                 format!("{function}: probed {}", servers.join(", "))
             }
-            Self::SecretRead(id) | Self::AnswerPut(id) => id.clone(),
+            Self::SecretRead(id) | Self::AnswerPut(id) | Self::HooksRead(id) | Self::LaunchSuspended(id) => id.clone(),
+            Self::ScalingGroupsRead(groups) => {
+                let rows = groups.iter().flat_map(|g| g.instances.iter().map(|i| format!("{} {:?}", i.id, i.state)));
+                rows.collect::<Vec<_>>().join(", ")
+            }
+            Self::HookAnswered { action, result, .. } => {
+                format!("{} {}: {}", action.hook, action.instance, result.word())
+            }
+            Self::Heartbeat(action) => format!("{} {}", action.hook, action.instance),
+            Self::Protected(instance, on) => format!("{instance}: {on}"),
+            Self::InstanceEnded(instance, was) => format!("{instance}, which was {was:?}"),
+            Self::InstancesRead(all) => {
+                let rows = all.iter().map(|i| format!("{} {:?} {:?}", i.id, i.state, i.tags));
+                rows.collect::<Vec<_>>().join(", ")
+            }
+            Self::Tagged { instance, key, value, .. } => format!("{instance}: {key}={value}"),
+            Self::CommandSent { command, instance, .. } => format!("{command} to {instance}"),
+            Self::CommandRead(command, state) => format!("{command}: {state:?}"),
+            Self::NodeTargetsRead(arn, targets) => {
+                let rows = targets.iter().map(|t| format!("{} {:?}", t.target.id, t.health));
+                format!("{arn}: {}", rows.collect::<Vec<_>>().join(", "))
+            }
+            Self::VolumesRead(all) => {
+                all.iter().map(|v| format!("{} {:?}", v.id, v.state)).collect::<Vec<_>>().join(", ")
+            }
+            Self::VolumeChanged(what) => what.clone(),
+            Self::NodeRegistered(arn, target, _) | Self::NodeDeregistered(arn, target, _) => {
+                format!("{arn}: {}:{}", target.id, target.port)
+            }
+            Self::GatewayAskedNodes(_, calls) => calls.iter().map(NodeCall::line).collect::<Vec<_>>().join("; "),
         }
     }
 }

@@ -150,6 +150,7 @@ impl Client {
             for attempt in 1..=attempts {
                 let (result, happened) = self.world.with(|state| {
                     let now = time.now();
+                    state.advance(now);
                     let moment = Moment { now, seen: now.checked_sub(lag).unwrap_or(now) };
                     effect(state, moment)
                 });

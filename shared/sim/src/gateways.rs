@@ -1,9 +1,13 @@
 //! Gateway functions, each inside its VPC: they see that VPC's names, and reach its servers.
 //!
 //! Requests and answers are those of `reach::gateway`. A probe finds what [`crate::Server`] says: nothing there or nothing
-//! listening is an item's error; a server tells what it is only where credentials were sent, over verified TLS.
+//! listening is an item's error; a server tells what it is only where credentials were sent, over verified TLS. What is asked of
+//! Patroni and etcd is answered from [`crate::Cluster`].
+
+mod nodes;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ports::{Class, NameAnswer, PortError, Target};
 use reach::gateway::{
@@ -16,6 +20,7 @@ use serde_json::{Value, json};
 use crate::calls::Happened;
 use crate::client::{Client, Kind, Moment};
 use crate::world::State;
+use nodes::{Awaited, Told};
 
 const CALL: &str = "lambda:InvokeFunction";
 
@@ -83,8 +88,29 @@ fn malformed(message: &str) -> (Result<Value, PortError>, Happened) {
     (Err(PortError::malformed(CALL, message)), Happened::Refused("Malformed".to_owned()))
 }
 
+/// How long a gateway waits for a host.
+const ITEM: Duration = Duration::from_secs(4);
+
 fn answer<T: serde::Serialize>(items: Vec<AnswerItem<T>>) -> Value {
     serde_json::to_value(Answer { v: VERSION, items }).unwrap_or_default()
+}
+
+/// An answer, and what is still waited for.
+type Invoked = (Value, Vec<AnswerItem<Value>>, Vec<Awaited>, bool);
+
+fn whole((answer, happened): (Result<Value, PortError>, Happened)) -> (Result<Invoked, PortError>, Happened) {
+    (answer.map(|answer| (answer, Vec::new(), Vec::new(), false)), happened)
+}
+
+fn of_nodes(state: &mut State, moment: Moment, function: &str, request: &[u8]) -> Option<(Invoked, Happened)> {
+    let works = state.gateways.get(function).is_some_and(|gateway| gateway.mood == Mood::Works);
+    let request = serde_json::from_slice::<Request<Value>>(request).ok().filter(|_| works)?;
+    if matches!(request.verb, Verb::Resolve | Verb::Probe) || request.items.len() > MOST_ITEMS {
+        return None;
+    }
+    let Told { items, awaited, calls, slow } = state.node_verbs(request.verb, &request.items, moment.now);
+    let happened = Happened::GatewayAskedNodes(function.to_owned(), calls);
+    Some(((answer(items.clone()), items, awaited, slow), happened))
 }
 
 fn invoked(state: &mut State, moment: Moment, function: &str, request: &[u8]) -> (Result<Value, PortError>, Happened) {
@@ -123,6 +149,7 @@ fn invoked(state: &mut State, moment: Moment, function: &str, request: &[u8]) ->
             let probed = asked.iter().map(|item| AnswerItem { id: item.id.clone(), outcome: state.probe(item) });
             (Ok(answer(probed.collect())), Happened::GatewayProbed(function.to_owned(), servers))
         }
+        _ => malformed("this gateway does not have that verb"),
     }
 }
 
@@ -140,12 +167,43 @@ impl Gateways {
 
 impl ports::Gateways for Gateways {
     async fn invoke(&self, function: &str, request: Vec<u8>) -> Result<Value, PortError> {
-        let answer =
-            self.0.call(CALL, Kind::Consistent, |state, moment| invoked(state, moment, function, &request)).await;
-        if answer.as_ref().is_err_and(|error| error.class == Class::TimedOut) {
+        let changes = serde_json::from_slice::<Request<Value>>(&request).is_ok_and(|request| request.verb.changes());
+        let kind = if changes { Kind::Change } else { Kind::Consistent };
+        let answered = self
+            .0
+            .call(CALL, kind, |state, moment| match of_nodes(state, moment, function, &request) {
+                Some((told, happened)) => (Ok(told), happened),
+                None => whole(invoked(state, moment, function, &request)),
+            })
+            .await;
+        let time = self.0.world().time();
+        if answered.as_ref().is_err_and(|error| error.class == Class::TimedOut) {
             // As long as our clients wait.
-            self.0.world().time().sleep(std::time::Duration::from_secs(8)).await;
+            time.sleep(Duration::from_secs(8)).await;
         }
-        answer
+        let (mut value, mut items, mut awaited, slow) = answered?;
+        if slow {
+            time.sleep(ITEM).await;
+        }
+        for _ in 0..8 {
+            if awaited.is_empty() {
+                break;
+            }
+            time.sleep(ITEM / 8).await;
+            self.0.world().happen(|state, _| {
+                awaited.retain(|waits| match nodes::answered(state, waits) {
+                    Some(said) => {
+                        items
+                            .get_mut(waits.place)
+                            .into_iter()
+                            .for_each(|item| item.outcome = Outcome::Ok(said.clone()));
+                        false
+                    }
+                    None => true,
+                });
+            });
+            value = answer(items.clone());
+        }
+        Ok(value)
     }
 }

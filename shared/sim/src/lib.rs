@@ -20,15 +20,21 @@
 //!
 //! A file has the name that the service's port has in `ports`; each says which rules it holds and where they come from.
 
+mod auto_scaling;
 mod calls;
 mod client;
 mod clock;
+mod commands;
+mod etcd;
 mod executor;
 mod fault;
 mod gateways;
 mod history;
+mod instances;
 mod names;
+mod node_targets;
 mod notices;
+mod patroni;
 mod peerings;
 mod response_url;
 mod route_tables;
@@ -37,16 +43,24 @@ mod servers;
 mod table;
 mod target_groups;
 mod time;
+mod volumes;
+mod wal;
 mod world;
 
-pub use calls::{Happened, Record};
+pub use auto_scaling::{AutoScaling, LifecycleEvent, NewScalingGroup};
+pub use calls::{Happened, NodeCall, Record};
 pub use client::{Client, Doom};
 pub use clock::Clock;
+pub use commands::{Agent, Commands};
+pub use etcd::MemberTruth;
 pub use executor::{Stuck, Task, block_on, run};
 pub use fault::{Fault, Odds, Weather};
 pub use gateways::{Gateway, Gateways, Mood};
+pub use instances::Instances;
 pub use names::Names;
+pub use node_targets::{NewNodeGroup, NodeTargets};
 pub use notices::{Notices, Published};
+pub use patroni::{Cluster, NewDatabase, NodeTruth, Stall};
 pub use peerings::Peerings;
 pub use response_url::ResponseUrl;
 pub use route_tables::RouteTables;
@@ -55,4 +69,6 @@ pub use servers::Server;
 pub use table::Table;
 pub use target_groups::{NewGroup, TargetGroups};
 pub use time::{Sleep, VirtualTime};
+pub use volumes::Volumes;
+pub use wal::{Position, Stretch};
 pub use world::{Observer, State, World};

@@ -3,22 +3,29 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 
+use crate::auto_scaling::ScalingGroups;
 use crate::calls::Record;
 use crate::client::Client;
+use crate::commands::Sent;
 use crate::fault::{Fault, Weather};
 use crate::gateways::Gateway;
+use crate::instances::{Machines, after};
 use crate::names::Zone;
+use crate::node_targets::NodeGroup;
 use crate::notices::Published;
+use crate::patroni::Cluster;
 use crate::peerings::Connections;
 use crate::route_tables::RoutingTables;
 use crate::servers::Servers;
 use crate::table::Documents;
 use crate::target_groups::Groups;
 use crate::time::VirtualTime;
+use crate::volumes::Disks;
 
 /// Sees every call, right after its effect.
 pub trait Observer: Send {
@@ -46,6 +53,14 @@ pub struct State {
     pub(crate) documents: Documents,
     pub(crate) notices: Vec<Published>,
     pub(crate) answers: Vec<(String, String)>,
+    pub(crate) machines: Machines,
+    pub(crate) disks: Disks,
+    pub(crate) scaling: ScalingGroups,
+    pub(crate) sent: Sent,
+    pub(crate) node_groups: BTreeMap<String, NodeGroup>,
+    pub(crate) clusters: BTreeMap<String, Cluster>,
+    /// Up to when groups and clusters have lived.
+    lived_to: Timestamp,
 }
 
 impl State {
@@ -86,6 +101,35 @@ impl State {
     #[must_use]
     pub fn own_blocks(&self) -> &[Ipv4Net] {
         &self.own_blocks
+    }
+
+    /// Lets groups and clusters live up to now, a second at a time.
+    pub(crate) fn advance(&mut self, now: Timestamp) {
+        if self.scaling.is_empty() {
+            self.lived_to = now;
+        }
+        loop {
+            let next = after(self.lived_to, Duration::from_secs(1));
+            if next > now {
+                return;
+            }
+            self.lived_to = next;
+            let mut rng = self.rng.clone();
+            self.machines.tick(next);
+            let machines = &self.machines;
+            self.disks.tick(|id| machines.get(id).is_none_or(crate::instances::Machine::ends), next);
+            self.scaling.tick(&mut self.machines, &mut rng, next);
+            let disks = &self.disks;
+            for cluster in self.clusters.values_mut() {
+                cluster.tick(&self.machines, |id| disks.at(id), &mut rng, next);
+                let lines = cluster.take_log();
+                if let Some(story) = &mut self.story {
+                    story.extend(lines.into_iter().map(|line| format!("{next:.3}  {} {line}", cluster.made().group)));
+                }
+            }
+            self.rng = rng;
+            self.tick_commands(next);
+        }
     }
 
     /// The story so far, if it is told.
@@ -133,6 +177,13 @@ impl World {
             documents: Documents::default(),
             notices: Vec::new(),
             answers: Vec::new(),
+            machines: Machines::default(),
+            disks: Disks::default(),
+            scaling: ScalingGroups::default(),
+            sent: Sent::default(),
+            node_groups: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            lived_to: now,
         };
         Self::of(state, now)
     }
@@ -172,7 +223,10 @@ impl World {
     /// Something happens in the world, whoever does it.
     pub fn happen<T>(&self, change: impl FnOnce(&mut State, Timestamp) -> T) -> T {
         let now = self.0.time.now();
-        self.with(|state| change(state, now))
+        self.with(|state| {
+            state.advance(now);
+            change(state, now)
+        })
     }
 
     /// Who sees every call from now on.
