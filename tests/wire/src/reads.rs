@@ -50,7 +50,7 @@ impl Scene {
     /// The number of the last AWS call so far.
     #[track_caller]
     pub fn mark(&self) -> u64 {
-        self.stack.calls().unwrap().iter().map(|c| c.n).max().unwrap_or_default()
+        self.stack.last_call().unwrap().map_or(0, |call| call.n)
     }
 
     /// The AWS calls since `mark`.

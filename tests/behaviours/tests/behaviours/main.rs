@@ -7,30 +7,37 @@
 #![cfg(test)] // for clippy: `unwrap` and the like are for tests alone
 
 mod emulated;
+mod emulated_nodes;
 mod memory;
+mod memory_nodes;
 mod names;
+mod node_stage;
+mod nodes;
 mod peerings;
 mod routes;
 mod stage;
 mod table;
 mod targets;
+mod volumes;
 
 use std::pin::Pin;
 
+use crate::node_stage::NodeStage;
 use crate::stage::Stage;
 
 /// A behaviour: its name, and what shows it.
 type Behaviour<S> = (&'static str, for<'s> fn(&'s S) -> Pin<Box<dyn Future<Output = ()> + 's>>);
 
 macro_rules! behaviours {
-    ($($room:ident: $($name:ident),+;)+) => {
-        fn behaviours<S: Stage>() -> Vec<Behaviour<S>> {
+    ($all:ident of $stage:ident: $($room:ident: $($name:ident),+;)+) => {
+        fn $all<S: $stage>() -> Vec<Behaviour<S>> {
             vec![$($((concat!(stringify!($room), "::", stringify!($name)), |stage| Box::pin($room::$name(stage)))),+),+]
         }
     };
 }
 
 behaviours! {
+    behaviours of Stage:
     targets:
         a_registered_address_is_initial_and_then_healthy,
         a_target_that_nothing_answers_for_becomes_unhealthy,
@@ -81,6 +88,39 @@ behaviours! {
         addresses_come_sorted_with_their_ttl;
 }
 
+behaviours! {
+    of_nodes of NodeStage:
+    nodes:
+        a_launched_instance_serves_once_its_hook_is_answered,
+        an_action_is_answered_once,
+        the_token_of_the_event_names_the_action,
+        an_abandoned_launch_is_ended_and_replaced,
+        a_group_whose_launches_are_suspended_replaces_nothing,
+        a_launch_that_nobody_answers_goes_by_its_hooks_default,
+        a_termination_goes_on_once_its_hook_is_answered,
+        an_abandoned_termination_ends_the_instance,
+        an_abandoned_termination_is_retained_where_the_policy_says_so,
+        a_heartbeat_starts_the_time_anew,
+        an_instance_that_is_killed_in_service_still_goes_through_its_hook,
+        an_instance_is_protected_only_in_service,
+        a_hook_tells_its_times_and_its_default,
+        what_nobody_has_is_left_out,
+        an_instance_tells_its_tags_and_its_address_while_it_has_one,
+        a_node_is_registered_drains_and_is_gone,
+        only_a_running_instance_is_a_target,
+        a_command_that_no_agent_takes_up_is_lost,
+        an_instance_without_an_agent_takes_no_command;
+    volumes:
+        a_new_volume_is_on_its_way_and_then_there,
+        one_token_gives_one_volume,
+        a_volume_is_in_use_before_it_is_attached,
+        an_attached_volume_is_neither_attached_again_nor_deleted,
+        a_marked_volume_ends_with_its_instance,
+        an_unmarked_volume_outlives_its_instance,
+        only_what_is_attached_is_marked,
+        a_free_volume_is_deleted;
+}
+
 #[test]
 fn the_world_in_memory_behaves_as_documented() {
     for (name, behaviour) in behaviours::<memory::Memory>() {
@@ -101,6 +141,29 @@ fn the_emulated_aws_behaves_as_documented() {
         let stack = stack::acquire().unwrap();
         runtime.block_on(async {
             let stage = emulated::Emulated::new(stack).await;
+            behaviour(&stage).await;
+        });
+    }
+}
+
+#[test]
+fn the_nodes_of_the_world_in_memory_behave_as_documented() {
+    for (name, behaviour) in of_nodes::<memory_nodes::MemoryNodes>() {
+        println!("{name}");
+        let stage = memory_nodes::MemoryNodes::new();
+        let time = stage.world.time().clone();
+        sim::block_on(&time, behaviour(&stage)).unwrap();
+    }
+}
+
+#[test]
+fn the_nodes_of_the_emulated_aws_behave_as_documented() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for (name, behaviour) in of_nodes::<emulated_nodes::EmulatedNodes>() {
+        println!("{name}");
+        let stack = stack::acquire().unwrap();
+        runtime.block_on(async {
+            let stage = emulated_nodes::EmulatedNodes::new(stack).await;
             behaviour(&stage).await;
         });
     }

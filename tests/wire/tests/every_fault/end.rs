@@ -33,7 +33,7 @@ impl End {
             }
         }
         world.extend(scene.routes().iter().map(|route| labels.in_text(route)));
-        let now = scene.stack.calls().unwrap().last().unwrap().at;
+        let now = scene.stack.last_call().unwrap().unwrap().at;
         let mut end = Self { world, ..Self::default() };
         for item in scene.stack.items().unwrap() {
             let (pk, sk) = (text(&item["pk"]), text(&item["sk"]));

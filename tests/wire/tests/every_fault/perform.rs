@@ -16,6 +16,8 @@ use crate::trouble::{Name, Place, Trial};
 const QUIET_PASSES: usize = 2;
 /// How long an invocation has.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// Between two looks whether a call is held. Each takes the emulator from the watcher.
+const LOOK: Duration = Duration::from_millis(30);
 /// The call that sends a notice.
 const NOTICE: &str = "sns:Publish";
 /// How many conditions a cluster has of which there may be news.
@@ -214,7 +216,7 @@ fn pass_to_the_death(play: &Play, broken: &mut Vec<String>) -> bool {
                 }
                 return true;
             }
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(LOOK);
         }
         if let Err(error) = run.join().unwrap() {
             broken.push(format!("W7: an undisturbed pass failed: {error}"));

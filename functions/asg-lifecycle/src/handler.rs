@@ -1,0 +1,147 @@
+//! From an invocation to passes, and from passes to a report.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use ports::{Clock as _, PortError};
+use runtime::config::Config;
+use runtime::envelope::{self, Look, Wake};
+use runtime::pulse::{Next, Pulse};
+use runtime::report::{ClusterReport, Outcome, Report};
+use runtime::shell::{Failure, Handler, Invocation};
+use runtime::telemetry::calls_field;
+use serde_json::Value;
+
+use crate::Ports;
+use crate::event::{self, Hint, Read};
+use crate::pass::{Errand, Keeper, Passed, pass};
+use crate::state::FUNCTION;
+
+/// What a pass needs at least before the deadline: a look through a gateway, one step, and the report.
+const LEAST: Duration = Duration::from_secs(30);
+
+/// The function as Lambda calls it.
+#[derive(Debug)]
+pub struct AsgLifecycle<P> {
+    /// What makes the passes.
+    pub keeper: Keeper<P>,
+    /// The pulse.
+    pub config: Config,
+}
+
+impl<P: Ports + Send> Handler for AsgLifecycle<P> {
+    async fn handle(&self, payload: Value, invocation: Invocation) -> Result<Value, Failure> {
+        let report = match event::read(&payload) {
+            Read::Hints(hints) => {
+                let source = "aws.autoscaling/lifecycle action".to_owned();
+                self.passes(Look { source, ..Look::default() }, hints, &invocation).boxed().await?
+            }
+            Read::Test => {
+                tracing::info!(function = FUNCTION, "a test notification of Auto Scaling's");
+                Report::ignored(FUNCTION, String::new(), "a test notification of Auto Scaling's".to_owned())
+            }
+            Read::Other => match envelope::read(&payload) {
+                Wake::Ignored { path, problem } => {
+                    tracing::warn!(function = FUNCTION, path, problem, "ignored");
+                    Report::ignored(FUNCTION, path, problem)
+                }
+                Wake::Look(look) => self.passes(look, Vec::new(), &invocation).boxed().await?,
+            },
+        };
+        Ok(serde_json::to_value(report).unwrap_or_default())
+    }
+}
+
+impl<P: Ports + Send> AsgLifecycle<P> {
+    async fn passes(&self, look: Look, hints: Vec<Hint>, invocation: &Invocation) -> Result<Report, Failure> {
+        let single = look.single_pass || look.dry_run;
+        let pulse = Pulse {
+            gap: self.config.pulse,
+            budget: if single { Duration::ZERO } else { self.config.pulse_budget },
+            deadline: invocation.deadline,
+            least: LEAST,
+        };
+        let mut report = Report { function: FUNCTION, dry_run: look.dry_run, ..Report::default() };
+        let _ = self.keeper.calls.take();
+        let mut changed: BTreeMap<String, ClusterReport> = BTreeMap::new();
+        let clock = self.keeper.ports.clock();
+        let mut beats = pulse.begin(clock.now());
+        let clusters = loop {
+            let errand =
+                Errand { look: &look, hints: &hints, owner: &invocation.request_id, deadline: invocation.deadline };
+            let result = pass(&self.keeper, &errand).boxed().await;
+            let calls = self.keeper.calls.take();
+            log_pass(&look, beats.passes(), &result, &calls);
+            for (call, count) in calls {
+                *report.api_calls.entry(call).or_default() += count;
+            }
+            let mut next = Next::Beat;
+            if let Ok(passed) = &result {
+                next = if passed.unsettled { Next::Beat } else { Next::Rest };
+                let news = passed.reports.iter().filter(|c| c.outcome == Outcome::Changed);
+                for report in news {
+                    merge(&mut changed, report);
+                }
+            }
+            let woken = self.keeper.memory.take_wake() && !look.dry_run;
+            let again = beats.next(clock, next).await || (woken && beats.once_more(clock));
+            if !again {
+                break result.map_err(|error| failure(&error))?.reports;
+            }
+        };
+        report.passes = beats.passes();
+        for cluster in &clusters {
+            *report.counts.entry(cluster.outcome.name()).or_default() += 1;
+        }
+        // What was done in an earlier pass is still news.
+        report.clusters = clusters
+            .into_iter()
+            .filter_map(|c| match changed.remove(&c.name) {
+                Some(news) => Some(ClusterReport { conditions: c.conditions, ..news }),
+                None => (look.cluster.is_some() || c.outcome != Outcome::Unchanged).then_some(c),
+            })
+            .collect();
+        Ok(if look.dry_run || look.cluster.is_some() { report.with_text() } else { report })
+    }
+}
+
+/// A node's way takes several passes: what each did follows what was done before.
+fn merge(changed: &mut BTreeMap<String, ClusterReport>, report: &ClusterReport) {
+    let mut merged = report.clone();
+    if let Some(earlier) = changed.remove(&report.name) {
+        merged.actions = earlier.actions.into_iter().chain(merged.actions).collect();
+        merged.message = format!("{}; {}", earlier.message, merged.message);
+    }
+    changed.insert(report.name.clone(), merged);
+}
+
+fn log_pass(look: &Look, number: u32, result: &Result<Passed, PortError>, calls: &ports::CallCounts) {
+    let calls = calls_field(calls);
+    match result {
+        Ok(passed) => {
+            let of = |outcome: Outcome| passed.reports.iter().filter(|r| r.outcome == outcome).count();
+            tracing::info!(
+                function = FUNCTION,
+                source = look.source,
+                pass = number,
+                dry_run = look.dry_run,
+                clusters = passed.reports.len(),
+                unchanged = of(Outcome::Unchanged),
+                changed = of(Outcome::Changed),
+                waiting = of(Outcome::Waiting),
+                blocked = of(Outcome::Blocked),
+                failed = of(Outcome::Failed),
+                calls,
+                "pass"
+            );
+        }
+        Err(error) => {
+            tracing::error!(function = FUNCTION, source = look.source, pass = number, %error, calls, "pass failed")
+        }
+    }
+}
+
+fn failure(error: &PortError) -> Failure {
+    Failure { code: format!("Table.{:?}", error.class), message: error.to_string() }
+}
