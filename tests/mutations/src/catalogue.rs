@@ -3,6 +3,7 @@
 mod addresses;
 mod fleet;
 mod gate;
+mod lifecycle;
 mod names;
 mod peerings;
 mod proofs;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<&'static Mutation> {
         fleet::MUTATIONS,
     ]
     .into_iter()
+    .chain(lifecycle::PARTS)
     .flatten()
     .collect()
 }

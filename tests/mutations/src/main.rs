@@ -1,5 +1,5 @@
-//! `make mutations`: breaks the watcher in every way of the catalogue and prints which test noticed. Words on the command line
-//! choose mutations by name. Fails where one survives, no longer applies or does not compile.
+//! `make mutations`: breaks what decides in every way of the catalogue and prints which test noticed. Words on the command line
+//! choose mutations by their name or by the file that they break. Fails where one survives, no longer applies or does not compile.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ fn run(words: &[String]) -> Result<bool, Failure> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let chosen: Vec<&Mutation> = catalogue::all()
         .into_iter()
-        .filter(|m| words.is_empty() || words.iter().any(|word| m.name.contains(word.as_str())))
+        .filter(|m| words.is_empty() || words.iter().any(|word| m.name.contains(word) || m.file.contains(word)))
         .collect();
     let tree = Tree::of(&root, &target.join("mutations"))?;
     say(&format!(

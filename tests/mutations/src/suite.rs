@@ -19,7 +19,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// Tests that cargo runs together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Suite {
-    /// The planner and its safety gate, over worlds in memory.
+    /// The watcher's planner and its safety gate, over worlds in memory.
     Planner,
     /// The watcher's own unit tests.
     Watcher,
@@ -27,11 +27,13 @@ pub enum Suite {
     Runtime,
     /// The unit tests of the domain.
     Domain,
+    /// The planner of nodes that join and leave, and its safety gate.
+    Lifecycle,
 }
 
 impl Suite {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Planner, Self::Watcher, Self::Runtime, Self::Domain];
+    pub const ALL: &'static [Self] = &[Self::Planner, Self::Watcher, Self::Runtime, Self::Domain, Self::Lifecycle];
 
     fn selection(self) -> &'static [&'static str] {
         match self {
@@ -39,6 +41,7 @@ impl Suite {
             Self::Watcher => &["--package", "peering-watcher", "--lib"],
             Self::Runtime => &["--package", "runtime", "--lib"],
             Self::Domain => &["--package", "domain", "--lib"],
+            Self::Lifecycle => &["--package", "asg-lifecycle", "--test", "planner"],
         }
     }
 
@@ -71,6 +74,7 @@ impl fmt::Display for Suite {
             Self::Watcher => "watcher",
             Self::Runtime => "runtime",
             Self::Domain => "domain",
+            Self::Lifecycle => "lifecycle",
         })
     }
 }

@@ -1,6 +1,6 @@
 //! A copy of the sources that decide, as a workspace of their own.
 //!
-//! The watcher's library knows no SDK; its `main.rs` alone does, and stays behind with the aws crates. The copy has a build
+//! The functions' libraries know no SDK; their `main.rs` alone do, and stay behind with the aws crates. The copy has a build
 //! folder of its own: two trees that share one would take each other's crates for their own, broken ones included.
 
 use std::ffi::OsStr;
@@ -11,7 +11,7 @@ use std::{fs, io};
 use crate::Failure;
 
 /// What is copied, beside the crates of `shared/`.
-const FUNCTION: &str = "functions/peering-watcher";
+const FUNCTIONS: [&str; 2] = ["functions/peering-watcher", "functions/asg-lifecycle"];
 const SHARED: &str = "shared";
 /// What is not: the crates that speak to AWS or stand for it, and what only tests over the wire use.
 const LEFT_OUT: [&str; 5] = ["aws", "aws-ec2", "lab", "sim", "stack"];
@@ -32,8 +32,11 @@ impl Tree {
     pub fn of(root: &Path, place: &Path) -> Result<Self, Failure> {
         let tree = Self { root: place.join("tree"), build: place.join("build") };
         let mut wanted = Vec::new();
-        tree.take(root, Path::new(FUNCTION), &mut wanted)?;
-        let mut members = vec![FUNCTION.to_owned()];
+        let mut members = Vec::new();
+        for function in FUNCTIONS {
+            tree.take(root, Path::new(function), &mut wanted)?;
+            members.push(function.to_owned());
+        }
         for name in names_in(&root.join(SHARED))? {
             if !LEFT_OUT.contains(&name.as_str()) {
                 tree.take(root, &Path::new(SHARED).join(&name), &mut wanted)?;
@@ -92,11 +95,11 @@ impl Tree {
     fn take(&self, root: &Path, folder: &Path, wanted: &mut Vec<PathBuf>) -> Result<(), Failure> {
         for name in names_in(&root.join(folder))? {
             let path = folder.join(&name);
-            // The tests of shared crates run over the wire; what decides is tested beside it, or with the watcher.
+            // The tests of shared crates run over the wire; what decides is tested beside it, or with the functions.
             let over_the_wire = path.starts_with(SHARED) && name == "tests";
             if root.join(&path).is_dir() && !over_the_wire {
                 self.take(root, &path, wanted)?;
-            } else if !over_the_wire && path != Path::new(FUNCTION).join("src/main.rs") {
+            } else if !over_the_wire && !FUNCTIONS.iter().any(|f| path == Path::new(f).join("src/main.rs")) {
                 self.bring(root, &path, wanted)?;
             }
         }
