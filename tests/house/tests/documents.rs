@@ -9,7 +9,11 @@ const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
 const EDGE_CASES: &str = "docs/edge-cases.md";
 
 /// The invariants that the code of today must hold. A function that moves in brings its own.
-const INVARIANTS: [&str; 10] = ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "F1"];
+const INVARIANTS: [&str; 19] =
+    ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "F1", "L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8", "L9"];
+
+/// What a test of an edge case has in its name.
+const CASES: [&str; 2] = ["watcher_case_", "lifecycle_case_"];
 
 /// The words in backticks.
 fn quoted(text: &str) -> Vec<&str> {
@@ -112,23 +116,63 @@ fn every_edge_case_is_held_by_tests_that_exist_or_says_why_not() {
             found.push(format!("{case}: neither a test nor a reason"));
         }
     }
+    let bugs = tests_of_bugs(&document);
     for (case, held_by) in rows(cases) {
         let named = quoted(held_by);
-        if !named.is_empty() && !named.iter().any(|test| test.contains("watcher_case_")) {
-            found.push(format!("{case}: no `watcher_case_...` among its tests"));
+        if !named.is_empty() && !named.iter().any(|test| is_a_case(test) || bugs.contains(test)) {
+            found.push(format!("{case}: no `watcher_case_...` or `lifecycle_case_...` among its tests"));
         }
     }
     assert_none(&found, "Correct docs/edge-cases.md: the last column names tests, or begins with `Not covered:`.");
 }
 
+fn is_a_case(test: &str) -> bool {
+    CASES.iter().any(|case| test.contains(case))
+}
+
+/// What others got wrong is tested under their names.
+fn tests_of_bugs(document: &str) -> BTreeSet<&str> {
+    let (_, below) = document.split_once("\n### Bugs of others\n").unwrap_or_default();
+    assert!(!below.is_empty(), "docs/edge-cases.md does not list others' bugs");
+    let listed = rows(below.split("\n## ").next().unwrap_or_default());
+    listed.into_iter().flat_map(|(_, held_by)| quoted(held_by)).collect()
+}
+
+/// `lifecycle_case_10_and_11_...` shows the cases 10 and 11.
+fn numbers(test: &str) -> Vec<&str> {
+    let Some((_, rest)) = test.split_once("lifecycle_case_") else { return Vec::new() };
+    rest.split('_').take_while(|word| *word == "and" || is_digits(word)).filter(|word| is_digits(word)).collect()
+}
+
+fn is_digits(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit())
+}
+
 #[test]
-fn every_case_of_the_watcher_stands_in_a_table() {
+fn every_numbered_case_is_listed_once_with_the_tests_of_its_number() {
+    let document = files::read(EDGE_CASES);
+    let listed: Vec<(&str, &str)> = rows(&document).into_iter().filter(|(case, _)| is_digits(case)).collect();
+    let expected: Vec<String> = (1..=47).map(|number: u32| number.to_string()).collect();
+    let all: Vec<&str> = listed.iter().map(|(case, _)| *case).collect();
+    assert_eq!(all, expected, "docs/edge-cases.md: one row for each case of the lifecycle, in their order");
+    let mut found = Vec::new();
+    for test in every_test() {
+        for number in numbers(&test) {
+            let row = listed.iter().find(|(case, _)| *case == number);
+            if !row.is_some_and(|(_, held_by)| quoted(held_by).contains(&test.as_str())) {
+                found.push(format!("`{test}` is not in the row {number}"));
+            }
+        }
+    }
+    assert_none(&found, "Name the test in docs/edge-cases.md, in the row of each of its numbers.");
+}
+
+#[test]
+fn every_edge_case_s_test_stands_in_a_table() {
     let document = files::read(EDGE_CASES);
     let listed: BTreeSet<&str> = rows(&document).into_iter().flat_map(|(_, held_by)| quoted(held_by)).collect();
-    let found: Vec<String> = every_test()
-        .into_iter()
-        .filter(|test| test.contains("watcher_case_") && !listed.contains(test.as_str()))
-        .collect();
+    let found: Vec<String> =
+        every_test().into_iter().filter(|test| is_a_case(test) && !listed.contains(test.as_str())).collect();
     assert_none(&found, "Give the test a row in docs/edge-cases.md, or another name.");
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 const QUICK_START: &str = "docs/quick-start.md";
 const OPERATE: &str = "docs/operate.md";
 const COST: &str = "docs/cost.md";
-const GUIDES: [&str; 5] = [QUICK_START, "docs/adopt.md", OPERATE, COST, "docs/upgrade.md"];
+const GUIDES: [&str; 6] = [QUICK_START, "docs/adopt.md", "docs/nodes.md", OPERATE, COST, "docs/upgrade.md"];
 
 const CONTROL_PLANE: &str = "infra/template.yaml";
 const TEMPLATES: [&str; 2] = [CONTROL_PLANE, "infra/gateway.yaml"];
@@ -146,7 +146,7 @@ fn every_request_of_the_guides_is_understood() {
                 "cluster-registry" => {
                     cluster_registry::request::read(&payload).err().map(|p| format!("{}: {}", p[0].path, p[0].problem))
                 }
-                "peering-watcher" => match envelope::read(&payload) {
+                "peering-watcher" | "asg-lifecycle" => match envelope::read(&payload) {
                     Wake::Look(_) => None,
                     Wake::Ignored { path, problem } => Some(format!("{path}: {problem}")),
                 },
@@ -166,7 +166,7 @@ fn every_json_of_the_guides_parses_and_every_spec_is_valid() {
         for block in files::read(guide).split("```json\n").skip(1).filter_map(|rest| rest.split("```").next()) {
             match serde_json::from_str::<Value>(block) {
                 Err(error) => found.push(format!("{guide}: {error}: {block}")),
-                Ok(spec) if spec.get("primary").is_some() => {
+                Ok(spec) if spec.get("primary").is_some() || spec.get("nodes").is_some() => {
                     specs += 1;
                     let problems = domain::spec::validate(&spec).err().unwrap_or_default();
                     found.extend(problems.iter().map(|problem| format!("{guide}: {problem}")));
@@ -175,7 +175,7 @@ fn every_json_of_the_guides_parses_and_every_spec_is_valid() {
             }
         }
     }
-    assert!(specs > 0, "the quick start shows no spec");
+    assert!(specs > 1, "the quick start shows no spec with a `primary`, or docs/nodes.md none with `nodes`");
     assert_none(&found, "Correct the JSON.");
 }
 
@@ -316,14 +316,18 @@ fn the_cost_adds_up() {
     let costs = table(&section(&text, "## Cost"), "what");
     let mut found = wrong(&amounts, &costs);
 
-    // A table with both: the cost is the last column.
-    let gateway = table(&section(&text, "### One gateway"), "what");
-    let apart = |row: &Vec<String>| vec![row[0].clone(), row[3].clone()];
-    let of_one: Vec<Vec<String>> = gateway.iter().map(apart).collect();
-    found.extend(wrong(
-        &gateway.iter().take(gateway.len() - 1).map(|row| row[..3].to_vec()).collect::<Vec<_>>(),
-        &of_one,
-    ));
+    // Tables with both: the cost is the last column.
+    let mut both = |heading: &str| {
+        let rows = table(&section(&text, heading), "what");
+        let costs: Vec<Vec<String>> = rows.iter().map(|row| vec![row[0].clone(), row[3].clone()]).collect();
+        let amounts: Vec<Vec<String>> = rows.iter().take(rows.len() - 1).map(|row| row[..3].to_vec()).collect();
+        found.extend(wrong(&amounts, &costs));
+        costs
+    };
+    let of_one = both("### One gateway");
+    let of_nodes = both("### The nodes of one cluster");
+    let said = of_nodes.last().map(|row| format!("come to ${} a month", row[1])).unwrap_or_default();
+    found.extend((!text.contains(&said)).then(|| format!("no sentence says that the nodes of one cluster {said}")));
     let price = |what: &str| amounts.iter().find(|row| row[0] == what).map(|row| row[1].clone());
     if price("gateways") != of_one.last().map(|row| row[1].clone()) {
         found.push(format!("a gateway costs {:?} in its own table", of_one.last()));
@@ -350,8 +354,11 @@ fn the_cost_is_that_of_what_is_deployed() {
     let amount = |what: &str| amounts.iter().find(|row| row[0] == what).map_or(-1.0, |row| number(&row[2]));
     let resources = entries(CONTROL_PLANE, "Resources");
     let of_type = |kind: &str| resources.values().filter(|lines| lines.contains(&format!("Type: {kind}\n"))).count();
-    let metrics = files::read("functions/peering-watcher/src/pass/metrics.rs");
-    let of_the_pass = metrics.split("fn of_a_cluster").next().unwrap_or_default().matches("Metric::").count();
+    let of_a_pass = |function: &str| {
+        let metrics = files::read(&format!("functions/{function}/src/pass/metrics.rs"));
+        metrics.split("fn of_a_cluster").next().unwrap_or_default().matches("Metric::").count()
+    };
+    let of_the_pass = of_a_pass("peering-watcher") + of_a_pass("asg-lifecycle");
     let template = files::read(CONTROL_PLANE);
     let mut found = Vec::new();
     for (what, counted) in [

@@ -12,7 +12,8 @@ const TEMPLATES: [&str; 2] = [TEMPLATE, "infra/gateway.yaml"];
 
 /// Services of which the functions call the API. What they do beside that (write logs, use the topic's key) is Lambda's
 /// and SNS's doing in their name.
-const SERVICES: [&str; 6] = ["dynamodb", "ec2", "elasticloadbalancing", "lambda", "secretsmanager", "sns"];
+const SERVICES: [&str; 8] =
+    ["autoscaling", "dynamodb", "ec2", "elasticloadbalancing", "lambda", "secretsmanager", "sns", "ssm"];
 
 /// A transaction is allowed by the actions that it is made of.
 const TRANSACTION: &str = "dynamodb:TransactWriteItems";
@@ -55,6 +56,29 @@ fn the_roles_allow_what_is_called_and_nothing_else() {
         &missing.chain(idle).collect::<Vec<_>>(),
         "Bring the roles in infra/template.yaml to what shared/aws and shared/aws-ec2 call, one action a line.",
     );
+}
+
+/// What is never called cannot be done by mistake. A volume of a running instance that is detached by force loses what was not
+/// flushed.
+#[test]
+fn l7_no_volume_is_ever_detached() {
+    let detaches = |action: &String| action.contains("DetachVolume");
+    let found: Vec<String> = called().into_iter().chain(allowed()).filter(detaches).collect();
+    assert_none(&found, "Whoever detaches volumes needs a test that none is forced from a running instance (L7).");
+}
+
+#[test]
+fn the_gateway_s_template_takes_every_verb_and_no_other() {
+    let template = files::read("infra/gateway.yaml");
+    let pattern = template.lines().find_map(|line| line.trim().strip_prefix("AllowedPattern: \"((resolve|"));
+    let pattern =
+        pattern.and_then(|rest| rest.split(')').next()).expect("infra/gateway.yaml allows verbs by a pattern");
+    let allowed: BTreeSet<&str> = ["resolve"].into_iter().chain(pattern.split('|')).collect();
+    let code = files::read("shared/reach/src/gateway/verb.rs");
+    let words = code.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""));
+    let known: BTreeSet<&str> = words.filter_map(|(_, word)| word.strip_suffix("\",")).collect();
+    assert!(known.len() > 5, "{known:?}: correct this test's reading of the verbs");
+    assert_eq!(allowed, known, "Bring the pattern of `Verbs` in infra/gateway.yaml to the verbs that a gateway knows.");
 }
 
 /// The templates, and the examples of what users add.

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::Failure;
+use crate::policy::Context;
 use crate::resolve::Names;
 
 /// An action that a function took.
@@ -19,16 +20,36 @@ pub struct Call {
     pub resource: Option<String>,
     /// The tags of that; `None` where there was no such resource.
     pub tags: Option<BTreeMap<String, String>>,
+    /// The tags that the request gives, where it is one that gives tags.
+    #[serde(default)]
+    pub request_tags: Option<BTreeMap<String, String>>,
+    /// The operation that creates what the request tags, `CreateVolume`.
+    #[serde(default)]
+    pub create_action: Option<String>,
     /// What the template's resources were called there.
     pub names: Names,
 }
 
 impl Call {
-    /// What conditions may ask about it.
+    /// What conditions may ask about it. Systems Manager has a key of its own beside the global one ("Restricting Run Command
+    /// access based on tags").
     #[must_use]
-    pub fn context(&self) -> BTreeMap<String, String> {
-        let tags = self.tags.iter().flatten();
-        tags.map(|(key, value)| (format!("aws:ResourceTag/{key}"), value.clone())).collect()
+    pub fn context(&self) -> Context {
+        let mut context = Context::new();
+        for (tag, value) in self.tags.iter().flatten() {
+            context.insert(format!("aws:ResourceTag/{tag}"), vec![value.clone()]);
+            if self.action.starts_with("ssm:") {
+                context.insert(format!("ssm:resourceTag/{tag}"), vec![value.clone()]);
+            }
+        }
+        if let Some(given) = &self.request_tags {
+            let each = given.iter().map(|(tag, value)| (format!("aws:RequestTag/{tag}"), vec![value.clone()]));
+            context.extend(each);
+            context.insert("aws:TagKeys".to_owned(), given.keys().cloned().collect());
+        }
+        let creates = self.create_action.iter().map(|action| ("ec2:CreateAction".to_owned(), vec![action.clone()]));
+        context.extend(creates);
+        context
     }
 }
 

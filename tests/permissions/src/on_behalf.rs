@@ -34,9 +34,15 @@ pub struct ManagedOnBehalf {
 const LOG: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
 const LAMBDA_LOGS: &str = "Lambda writes the function's log. The group is the stack's.";
 const LAMBDA_SENDS: &str = "Lambda sends what it gave up on in the function's name.";
+const KEY: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
+const VIA_SNS: &str = "`kms:ViaService` is `sns.${AWS::Region}.amazonaws.com`";
+const SNS_ENCRYPTS: &str = "SNS uses the topic's key in the publisher's name.";
+
+const VOLUME_KEYS: [&str; 5] =
+    ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"];
 
 /// All statements for services.
-pub const STATEMENTS: [OnBehalf; 8] = [
+pub const STATEMENTS: [OnBehalf; 15] = [
     OnBehalf {
         role: "ClusterRegistryRole",
         actions: &LOG,
@@ -48,6 +54,13 @@ pub const STATEMENTS: [OnBehalf; 8] = [
         role: "PeeringWatcherRole",
         actions: &LOG,
         resource: "PeeringWatcherLogs",
+        condition: "",
+        reason: LAMBDA_LOGS,
+    },
+    OnBehalf {
+        role: "AsgLifecycleRole",
+        actions: &LOG,
+        resource: "AsgLifecycleLogs",
         condition: "",
         reason: LAMBDA_LOGS,
     },
@@ -67,11 +80,40 @@ pub const STATEMENTS: [OnBehalf; 8] = [
         reason: LAMBDA_SENDS,
     },
     OnBehalf {
+        role: "AsgLifecycleRole",
+        actions: &["sqs:SendMessage"],
+        resource: "LifecycleDeadLetters",
+        condition: "",
+        reason: LAMBDA_SENDS,
+    },
+    OnBehalf {
         role: "PeeringWatcherRole",
-        actions: &["kms:Decrypt", "kms:GenerateDataKey"],
+        actions: &KEY,
         resource: "TopicKey",
-        condition: "`kms:ViaService` is `sns.${AWS::Region}.amazonaws.com`",
-        reason: "SNS uses the topic's key in the publisher's name.",
+        condition: VIA_SNS,
+        reason: SNS_ENCRYPTS,
+    },
+    OnBehalf {
+        role: "AsgLifecycleRole",
+        actions: &KEY,
+        resource: "TopicKey",
+        condition: VIA_SNS,
+        reason: SNS_ENCRYPTS,
+    },
+    // "Requirements for Amazon EBS encryption", permissions for users.
+    OnBehalf {
+        role: "AsgLifecycleRole",
+        actions: &VOLUME_KEYS,
+        resource: "key/*",
+        condition: "`kms:ViaService` is `ec2.${AWS::Region}.amazonaws.com`",
+        reason: "EC2 uses the keys of encrypted volumes in the caller's name.",
+    },
+    OnBehalf {
+        role: "AsgLifecycleRole",
+        actions: &["kms:CreateGrant"],
+        resource: "key/*",
+        condition: "`kms:GrantIsForAWSResource` is `true` and `kms:ViaService` is `ec2.${AWS::Region}.amazonaws.com`",
+        reason: "EC2 is granted the keys of encrypted volumes in the caller's name.",
     },
     OnBehalf {
         role: "PeeringWatcherEveryMinuteRole",
@@ -87,12 +129,32 @@ pub const STATEMENTS: [OnBehalf; 8] = [
         condition: "",
         reason: "EventBridge's scheduler sends a wake-up that did not arrive.",
     },
+    OnBehalf {
+        role: "AsgLifecycleEveryMinuteRole",
+        actions: &["lambda:InvokeFunction"],
+        resource: "AsgLifecycle",
+        condition: "",
+        reason: "EventBridge's scheduler wakes the lifecycle function.",
+    },
+    OnBehalf {
+        role: "AsgLifecycleEveryMinuteRole",
+        actions: &["sqs:SendMessage"],
+        resource: "LifecycleDeadLetters",
+        condition: "",
+        reason: "EventBridge's scheduler sends a wake-up that did not arrive.",
+    },
 ];
 
 /// All of AWS's own policies that roles have.
-pub const MANAGED: [ManagedOnBehalf; 2] = [
+pub const MANAGED: [ManagedOnBehalf; 3] = [
     ManagedOnBehalf {
         role: "PeeringWatcherRole",
+        policy: "AWSLambdaENIManagementAccess",
+        condition: "InVpc",
+        reason: "Lambda makes the function's network interfaces in the function's name, where it runs in a VPC.",
+    },
+    ManagedOnBehalf {
+        role: "AsgLifecycleRole",
         policy: "AWSLambdaENIManagementAccess",
         condition: "InVpc",
         reason: "Lambda makes the function's network interfaces in the function's name, where it runs in a VPC.",

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::Failure;
 
+/// Keys of conditions with their values. Most have one; `aws:TagKeys` has as many as the request gives tags.
+pub type Context = BTreeMap<String, Vec<String>>;
+
 /// A statement of a policy, every intrinsic function of CloudFormation resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
@@ -49,8 +52,13 @@ pub struct Condition {
 pub enum Operator {
     /// `"false"`: the key is there. `"true"`: it is not.
     Null,
+    /// The same of `true` and `false`.
+    Bool,
     /// The same text.
     StringEquals,
+    /// Each of the key's values is one of these texts. A key that is not there has none that is not
+    /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html>).
+    EveryStringEquals,
     /// A text with `*` and `?`.
     StringLike,
     /// An ARN with `*` and `?` in its parts. `ArnEquals` does the same.
@@ -64,8 +72,8 @@ pub struct Request<'a> {
     pub action: &'a str,
     /// The ARN that it is authorized on, or `*` where it cannot be narrowed.
     pub resource: &'a str,
-    /// Keys of conditions with their values. Keys are compared without case, as IAM does.
-    pub context: &'a BTreeMap<String, String>,
+    /// Keys are compared without case, as IAM does.
+    pub context: &'a Context,
 }
 
 /// What becomes of a request. Statements by their places in the list.
@@ -135,22 +143,24 @@ impl Statement {
         self.resources.iter().any(|pattern| covers(pattern, resource))
     }
 
-    fn is_met(&self, context: &BTreeMap<String, String>) -> bool {
+    fn is_met(&self, context: &Context) -> bool {
         self.conditions.iter().all(|condition| condition.is_met(context))
     }
 }
 
 impl Condition {
-    fn is_met(&self, context: &BTreeMap<String, String>) -> bool {
-        let found =
-            context.iter().find(|(key, _)| key.eq_ignore_ascii_case(&self.key)).map(|(_, value)| value.as_str());
+    fn is_met(&self, context: &Context) -> bool {
+        let found = context.iter().find(|(key, _)| key.eq_ignore_ascii_case(&self.key)).map(|(_, values)| values);
         let any = |compare: &dyn Fn(&str, &str) -> bool| {
-            // A key that is not there matches nothing.
-            found.is_some_and(|found| self.values.iter().any(|value| compare(value, found)))
+            // A key that is not there matches nothing, and neither does one of many values without a word for how many of them.
+            let one = found.filter(|values| values.len() == 1).and_then(|values| values.first());
+            one.is_some_and(|found| self.values.iter().any(|value| compare(value, found)))
         };
         match self.operator {
             Operator::Null => self.values.iter().any(|value| value == if found.is_none() { "true" } else { "false" }),
+            Operator::EveryStringEquals => found.into_iter().flatten().all(|found| self.values.contains(found)),
             Operator::StringEquals => any(&|value, found| value == found),
+            Operator::Bool => any(&str::eq_ignore_ascii_case),
             Operator::StringLike => any(&matches),
             Operator::ArnLike => any(&arn_matches),
         }
@@ -193,15 +203,18 @@ fn conditions(operators: &Map<String, Value>) -> Result<Vec<Condition>, Failure>
     for (name, keys) in operators {
         let operator = match name.as_str() {
             "Null" => Operator::Null,
+            "Bool" => Operator::Bool,
             "StringEquals" => Operator::StringEquals,
+            "ForAllValues:StringEquals" => Operator::EveryStringEquals,
             "StringLike" => Operator::StringLike,
             "ArnLike" | "ArnEquals" => Operator::ArnLike,
             _ => return Err(Failure::unknown("operator of a condition", name)),
         };
         for (key, values) in keys.as_object().ok_or_else(|| Failure::unknown("condition", keys))? {
             let values = texts(values)?;
-            if operator == Operator::Null && values.iter().any(|value| !["true", "false"].contains(&value.as_str())) {
-                return Err(Failure::unknown("value of Null", key));
+            let either = matches!(operator, Operator::Null | Operator::Bool);
+            if either && values.iter().any(|value| !["true", "false"].contains(&value.as_str())) {
+                return Err(Failure::unknown("value of Null or Bool", key));
             }
             found.push(Condition { operator, key: key.clone(), values });
         }
@@ -240,7 +253,11 @@ mod tests {
     }
 
     fn allowed(statements: &[Statement], action: &str, resource: &str, context: &[(&str, &str)]) -> bool {
-        let context = context.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let mut keys = Context::new();
+        for (key, value) in context {
+            keys.entry((*key).to_owned()).or_default().push((*value).to_owned());
+        }
+        let context = keys;
         matches!(decide(statements, &Request { action, resource, context: &context }), Decision::Allowed(_))
     }
 
@@ -308,19 +325,45 @@ mod tests {
             "StringEquals": {"kms:ViaService": ["sns.us-east-1.amazonaws.com", "sqs.us-east-1.amazonaws.com"]},
             "StringLike": {"aws:ResourceTag/for": "acme-*"},
             "ArnLike": {"aws:SourceArn": "arn:aws:events:*:1:rule/*"},
+            "Bool": {"kms:GrantIsForAWSResource": "true"},
         });
         let keys = statements(&json!([{"Effect": "Allow", "Action": "k:D", "Resource": "*", "Condition": condition}]));
         let (via, tag) = (("kms:ViaService", "sqs.us-east-1.amazonaws.com"), ("aws:ResourceTag/for", "acme-prod"));
         let source = ("aws:SourceArn", "arn:aws:events:us-east-1:1:rule/a:b");
-        assert!(allowed(&keys, "k:D", "*", &[via, tag, source]));
+        let grant = ("kms:GrantIsForAWSResource", "true");
+        assert!(allowed(&keys, "k:D", "*", &[via, tag, source, grant]));
         for broken in [
-            [("kms:ViaService", "sns.us-east-2.amazonaws.com"), tag, source],
-            [via, ("aws:ResourceTag/for", "other"), source],
-            [via, tag, ("aws:SourceArn", "arn:aws:events:us-east-1:2:rule/a")],
-            [via, tag, ("aws:Other", "")],
+            [("kms:ViaService", "sns.us-east-2.amazonaws.com"), tag, source, grant],
+            [via, ("aws:ResourceTag/for", "other"), source, grant],
+            [via, tag, ("aws:SourceArn", "arn:aws:events:us-east-1:2:rule/a"), grant],
+            [via, tag, ("aws:Other", ""), grant],
+            [via, tag, source, ("kms:GrantIsForAWSResource", "false")],
+            [via, tag, source, ("aws:Other", "")],
         ] {
             assert!(!allowed(&keys, "k:D", "*", &broken), "{broken:?}");
         }
+    }
+
+    #[test]
+    fn a_request_gives_these_tags_and_no_other() {
+        let condition = json!({
+            "StringEquals": {"aws:RequestTag/pilothouse:start": ["join", "bootstrap"]},
+            "ForAllValues:StringEquals": {"aws:TagKeys": ["pilothouse:start"]},
+        });
+        let grants =
+            statements(&json!([{"Effect": "Allow", "Action": "e:T", "Resource": "*", "Condition": condition}]));
+        let (join, key) = (("aws:RequestTag/pilothouse:start", "join"), ("aws:TagKeys", "pilothouse:start"));
+        assert!(allowed(&grants, "e:T", "*", &[join, key]));
+        let more = ("aws:TagKeys", "pilothouse:cluster");
+        assert!(!allowed(&grants, "e:T", "*", &[join, key, more]), "another tag beside it");
+        assert!(!allowed(&grants, "e:T", "*", &[("aws:RequestTag/pilothouse:start", "now"), key]));
+        assert!(!allowed(&grants, "e:T", "*", &[key]));
+        assert!(allowed(&grants, "e:T", "*", &[join]), "no keys: none of them is another");
+        // Without the word for all of them, many values match nothing.
+        let condition = json!({"StringEquals": {"aws:TagKeys": ["a", "b"]}});
+        let plain = statements(&json!([{"Effect": "Allow", "Action": "e:T", "Resource": "*", "Condition": condition}]));
+        assert!(allowed(&plain, "e:T", "*", &[("aws:TagKeys", "a")]));
+        assert!(!allowed(&plain, "e:T", "*", &[("aws:TagKeys", "a"), ("aws:TagKeys", "b")]));
     }
 
     #[test]
@@ -343,6 +386,7 @@ mod tests {
             ("Condition", json!({"ForAnyValue:StringEquals": {"a": "b"}})),
             ("Condition", json!({"StringNotEquals": {"a": "b"}})),
             ("Condition", json!({"Null": {"a": "no"}})),
+            ("Condition", json!({"Bool": {"a": "no"}})),
             ("Condition", json!({"Null": {"a": false}})),
         ] {
             assert!(with(name, value.clone()).is_err(), "{name}: {value}");

@@ -18,6 +18,8 @@ pub struct Shown {
     pub resources: Vec<String>,
     /// Its conditions.
     pub conditions: Vec<String>,
+    /// Its resources as ARNs, `x` in the place of what the template fills in; what is no text is left out.
+    pub arns: Vec<String>,
 }
 
 impl Shown {
@@ -32,8 +34,22 @@ impl Shown {
             actions: field("Action"),
             resources: field("Resource"),
             conditions: statement.get("Condition").map(conditions).unwrap_or_default(),
+            arns: statement.get("Resource").map(arns).unwrap_or_default(),
         }
     }
+}
+
+fn arns(value: &Value) -> Vec<String> {
+    let list = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
+    let text = |one: &Value| one.as_str().or_else(|| one.get("Fn::Sub").and_then(Value::as_str)).map(str::to_owned);
+    list.iter().filter_map(text).map(|text| filled(&text)).collect()
+}
+
+/// `arn:${AWS::Partition}:ec2:...` as `arn:x:ec2:...`.
+fn filled(text: &str) -> String {
+    let mut pieces = text.split("${");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| format!("{text}x{}", piece.split_once('}').map_or(piece, |(_, rest)| rest)))
 }
 
 fn listed(value: &Value) -> Vec<String> {
@@ -61,10 +77,18 @@ fn conditions(value: &Value) -> Vec<String> {
 }
 
 fn condition(operator: &str, key: &str, values: &str) -> String {
-    match (operator, key.strip_prefix("aws:ResourceTag/"), values) {
+    let tag = key.strip_prefix("aws:ResourceTag/").or_else(|| key.strip_prefix("ssm:resourceTag/"));
+    match (operator, tag, values) {
         ("Null", Some(tag), "false") => format!("it has the tag `{tag}`"),
+        ("Null", None, "false") if key.starts_with("aws:RequestTag/") => {
+            format!("the tag `{}` is given", key.trim_start_matches("aws:RequestTag/"))
+        }
+        ("ForAllValues:StringEquals", _, _) if key == "aws:TagKeys" => format!("no other tag than `{values}` is given"),
+        ("StringEquals", None, _) if key.starts_with("aws:RequestTag/") => {
+            format!("the tag `{}` is given as `{values}`", key.trim_start_matches("aws:RequestTag/"))
+        }
         ("StringEquals", Some(tag), _) => format!("its tag `{tag}` is `{values}`"),
-        ("StringEquals", None, _) => format!("`{key}` is `{values}`"),
+        ("StringEquals" | "Bool", None, _) => format!("`{key}` is `{values}`"),
         _ => format!("`{operator}` `{key}` `{values}`"),
     }
 }

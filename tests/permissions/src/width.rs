@@ -2,7 +2,7 @@
 //! all that is called.
 
 use crate::Failure;
-use crate::reference::Reference;
+use crate::reference::{Kind, Reference};
 use crate::shown::Shown;
 use crate::template::Role;
 
@@ -24,13 +24,19 @@ pub fn findings(roles: &[Role], reference: &Reference) -> Result<Vec<String>, Fa
 fn of(statement: &Shown, reference: &Reference) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     let everything = statement.resources.iter().any(|resource| resource == "*");
-    let asks_for_tags = statement.conditions.iter().any(|condition| condition.contains(" tag `"));
+    let asks_for_tags = statement
+        .conditions
+        .iter()
+        .any(|condition| condition.contains("it has the tag `") || condition.contains("its tag `"));
     for action in &statement.actions {
         if action.contains(['*', '?']) {
             found.push(format!("name every action in the place of {action}: a wildcard grows with AWS"));
             continue;
         }
-        let kinds = reference.kinds(action)?;
+        // One action may be authorized on several: a command on its document and on its instances. Here on those of the statement.
+        let meant =
+            |kind: &Kind| statement.arns.is_empty() || everything || statement.arns.iter().any(|arn| kind.has(arn));
+        let kinds: Vec<Kind> = reference.kinds(action)?.into_iter().filter(meant).collect();
         let names = kinds.iter().map(|kind| kind.name.as_str()).collect::<Vec<_>>().join(" or ");
         if everything && !kinds.is_empty() {
             found.push(format!("{action} is allowed on everything: it can be narrowed to a {names}"));

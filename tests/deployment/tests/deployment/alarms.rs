@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::stage::{Account, CONTROL_PLANE, list, text};
 
+/// Of these the threshold is another than one.
+const LONGEST_WAIT: (&str, f64) = ("NodeWaitsTooLong", 3600.0);
+
 /// Namespace, metric, its dimension, statistic, minutes, comparison, and what no data means.
 type Expected = (&'static str, &'static str, (&'static str, String), &'static str, u64, &'static str, &'static str);
 
@@ -15,6 +18,7 @@ fn each_alarm_watches_what_it_says_and_tells_the_topic() {
     let topic = account.id(CONTROL_PLANE, "Topic");
     let (least, less) = ("GreaterThanOrEqualToThreshold", "LessThanThreshold");
     let watcher = || ("Function", "peering-watcher".to_owned());
+    let lifecycle = || ("Function", "asg-lifecycle".to_owned());
     let function = |name: &str| ("FunctionName", account.id(CONTROL_PLANE, name));
     let queue = |name: &str| {
         let url = account.id(CONTROL_PLANE, name);
@@ -36,6 +40,17 @@ fn each_alarm_watches_what_it_says_and_tells_the_topic() {
             "RegistryDeadLettersArrived",
             ("AWS/SQS", letters, queue("RegistryDeadLetters"), "Maximum", 1, least, "notBreaching"),
         ),
+        ("NoSuccessfulLifecyclePass", ("Pilothouse", "Passes", lifecycle(), "Sum", 3, less, "breaching")),
+        ("LifecycleClusterBlocked", ("Pilothouse", "ClustersBlocked", lifecycle(), "Maximum", 15, least, "ignore")),
+        ("LifecycleClusterFailing", ("Pilothouse", "ClustersFailed", lifecycle(), "Maximum", 15, least, "ignore")),
+        ("NodeWaitsTooLong", ("Pilothouse", "LongestWait", lifecycle(), "Maximum", 5, least, "ignore")),
+        ("NodeRefused", ("Pilothouse", "NodesRefused", lifecycle(), "Maximum", 5, least, "ignore")),
+        ("NodeRetained", ("Pilothouse", "NodesRetained", lifecycle(), "Maximum", 3, least, "ignore")),
+        ("AsgLifecycleErrors", (lambda, "Errors", function("AsgLifecycle"), "Sum", 3, least, "notBreaching")),
+        (
+            "LifecycleDeadLettersArrived",
+            ("AWS/SQS", letters, queue("LifecycleDeadLetters"), "Maximum", 1, least, "notBreaching"),
+        ),
     ]);
     let alarms = list(&account.aws("cloudwatch", "DescribeAlarms", &json!({}))["MetricAlarms"]);
     assert_eq!(alarms.len(), expected.len());
@@ -48,7 +63,8 @@ fn each_alarm_watches_what_it_says_and_tells_the_topic() {
         assert_eq!(alarm["Statistic"], statistic, "{name}");
         assert_eq!(alarm["Period"], 60, "{name}");
         assert_eq!(alarm["EvaluationPeriods"], minutes, "{name}");
-        assert_eq!(alarm["Threshold"], 1.0, "{name}");
+        let threshold = if name == LONGEST_WAIT.0 { LONGEST_WAIT.1 } else { 1.0 };
+        assert_eq!(alarm["Threshold"], threshold, "{name}");
         assert_eq!(alarm["ComparisonOperator"], comparison, "{name}");
         assert_eq!(alarm["TreatMissingData"], no_data, "{name}");
         assert_eq!(alarm["AlarmActions"], json!([topic]), "{name}");

@@ -56,7 +56,12 @@ fn the_topic_is_encrypted_with_a_key_that_alarms_can_use() {
 #[test]
 fn dead_letters_are_encrypted_and_only_our_rules_may_send_without_a_role() {
     let account = Account::with_control_plane();
-    for (queue, seconds) in [("WatcherDeadLetters", "86400"), ("RegistryDeadLetters", "1209600")] {
+    let rules = account.aws("events", "ListRules", &json!({}));
+    let mut rules: BTreeSet<String> = list(&rules["Rules"]).iter().map(|r| text(&r["Arn"])).collect();
+    assert_eq!(rules.len(), 3);
+    for (queue, seconds) in
+        [("WatcherDeadLetters", "86400"), ("LifecycleDeadLetters", "86400"), ("RegistryDeadLetters", "1209600")]
+    {
         let request = json!({"QueueUrl": account.id(CONTROL_PLANE, queue), "AttributeNames": ["All"]});
         let attributes = account.aws("sqs", "GetQueueAttributes", &request)["Attributes"].clone();
         assert_eq!(attributes["SqsManagedSseEnabled"], "true", "{queue}");
@@ -70,12 +75,14 @@ fn dead_letters_are_encrypted_and_only_our_rules_may_send_without_a_role() {
         assert_eq!(statement["Principal"], json!({"Service": "events.amazonaws.com"}));
         assert_eq!(statement["Action"], "sqs:SendMessage");
         assert_eq!(statement["Resource"], attributes["QueueArn"]);
-        let rules = account.aws("events", "ListRules", &json!({}));
-        let rules: BTreeSet<String> = list(&rules["Rules"]).iter().map(|r| text(&r["Arn"])).collect();
-        let sources = list(&statement["Condition"]["ArnEquals"]["aws:SourceArn"]).iter().map(text).collect();
-        assert_eq!(rules, sources);
-        assert_eq!(rules.len(), 2);
+        let sources = &statement["Condition"]["ArnEquals"]["aws:SourceArn"];
+        let sources = if sources.is_string() { vec![sources.clone()] } else { list(sources) };
+        assert!(!sources.is_empty());
+        for source in sources {
+            assert!(rules.remove(&text(&source)), "{source} sends to one queue, and is a rule of the stack");
+        }
     }
+    assert!(rules.is_empty(), "each rule may send somewhere: {rules:?}");
 }
 
 #[test]
@@ -86,9 +93,12 @@ fn each_function_has_what_it_runs_with() {
     let resolvers = account.stack.dns.address().to_string();
     let of_the_watcher = json!({"PILOTHOUSE_TABLE": table, "PILOTHOUSE_TOPIC_ARN": topic, "PILOTHOUSE_RESOLVERS": resolvers,
         "PILOTHOUSE_PULSE_SECONDS": "10", "PILOTHOUSE_PULSE_BUDGET_SECONDS": "55"});
+    let of_the_lifecycle_function = json!({"PILOTHOUSE_TABLE": table, "PILOTHOUSE_TOPIC_ARN": topic,
+        "PILOTHOUSE_PULSE_SECONDS": "10", "PILOTHOUSE_PULSE_BUDGET_SECONDS": "55"});
     for (name, resource, timeout, variables) in [
         ("cluster-registry", "ClusterRegistry", 120, json!({"PILOTHOUSE_TABLE": table})),
         ("peering-watcher", "PeeringWatcher", 80, of_the_watcher),
+        ("asg-lifecycle", "AsgLifecycle", 120, of_the_lifecycle_function),
     ] {
         let function = account.aws("lambda", "GetFunctionConfiguration", &json!({"FunctionName": name}));
         assert_eq!(account.id(CONTROL_PLANE, resource), name);
@@ -111,19 +121,21 @@ fn each_function_has_what_it_runs_with() {
 }
 
 #[test]
-fn the_watcher_runs_in_a_vpc_where_subnets_are_given() {
+fn what_asks_hosts_itself_runs_in_a_vpc_where_subnets_are_given() {
     let account = Account::empty();
     let subnets = list(&account.aws("ec2", "DescribeSubnets", &json!({}))["Subnets"]);
     let subnet = text(&subnets[0]["SubnetId"]);
     let parameters = [("SubnetIds", subnet.as_str()), ("SecurityGroupIds", "sg-1"), ("LogRetentionDays", "90")];
     account.create(CONTROL_PLANE, &translated(TEMPLATE), &parameters);
-    let properties = account.properties(CONTROL_PLANE, "PeeringWatcher");
-    assert_eq!(properties["VpcConfig"], json!({"SubnetIds": [subnet], "SecurityGroupIds": ["sg-1"]}));
-    assert_eq!(properties["Environment"]["Variables"].get("PILOTHOUSE_RESOLVERS"), None);
-    assert!(NOT_READ_BACK.contains(&"AWS::IAM::Role ManagedPolicyArns"));
-    let role = account.properties(CONTROL_PLANE, "PeeringWatcherRole");
-    let managed = "arn:aws:iam::aws:policy/service-role/AWSLambdaENIManagementAccess";
-    assert_eq!(role["ManagedPolicyArns"], json!([managed]));
+    for function in ["PeeringWatcher", "AsgLifecycle"] {
+        let properties = account.properties(CONTROL_PLANE, function);
+        assert_eq!(properties["VpcConfig"], json!({"SubnetIds": [subnet], "SecurityGroupIds": ["sg-1"]}));
+        assert_eq!(properties["Environment"]["Variables"].get("PILOTHOUSE_RESOLVERS"), None);
+        assert!(NOT_READ_BACK.contains(&"AWS::IAM::Role ManagedPolicyArns"));
+        let role = account.properties(CONTROL_PLANE, &format!("{function}Role"));
+        let managed = "arn:aws:iam::aws:policy/service-role/AWSLambdaENIManagementAccess";
+        assert_eq!(role["ManagedPolicyArns"], json!([managed]));
+    }
     let groups = account.aws("logs", "DescribeLogGroups", &json!({}));
     assert!(list(&groups["logGroups"]).iter().all(|g| g["retentionInDays"] == 90), "{groups:#}");
     assert_eq!(account.properties(CONTROL_PLANE, "ClusterRegistry").get("VpcConfig"), None);
@@ -137,7 +149,9 @@ fn what_clusters_stacks_need_is_exported() {
         list(&exports["Exports"]).iter().map(|e| (text(&e["Name"]), text(&e["Value"]))).collect();
     let function = account.aws("lambda", "GetFunctionConfiguration", &json!({"FunctionName": "cluster-registry"}));
     let watcher = account.aws("lambda", "GetFunctionConfiguration", &json!({"FunctionName": "peering-watcher"}));
+    let lifecycle = account.aws("lambda", "GetFunctionConfiguration", &json!({"FunctionName": "asg-lifecycle"}));
     for (name, value) in [
+        ("pilothouse-LifecycleRoleArn", text(&lifecycle["Role"])),
         ("pilothouse-RegistryArn", text(&function["FunctionArn"])),
         ("pilothouse-WatcherRoleArn", text(&watcher["Role"])),
         ("pilothouse-TopicArn", account.id(CONTROL_PLANE, "Topic")),
@@ -147,6 +161,7 @@ fn what_clusters_stacks_need_is_exported() {
     let outputs = account.outputs(CONTROL_PLANE);
     assert_eq!(outputs["TableName"], account.id(CONTROL_PLANE, "Table"));
     assert_eq!(outputs["WatcherDeadLettersUrl"], account.id(CONTROL_PLANE, "WatcherDeadLetters"));
+    assert_eq!(outputs["LifecycleDeadLettersUrl"], account.id(CONTROL_PLANE, "LifecycleDeadLetters"));
     assert_eq!(outputs["RegistryDeadLettersUrl"], account.id(CONTROL_PLANE, "RegistryDeadLetters"));
     assert!(outputs["DashboardUrl"].ends_with(&account.id(CONTROL_PLANE, "Dashboard")), "{outputs:?}");
 }
@@ -154,11 +169,14 @@ fn what_clusters_stacks_need_is_exported() {
 #[test]
 fn each_role_is_its_service_s_alone_and_names_its_resources() {
     let account = Account::with_control_plane();
-    let reads = ["ec2:Describe", "elasticloadbalancing:Describe"];
+    let reads = ["autoscaling:Describe", "ec2:Describe", "elasticloadbalancing:Describe", "ssm:GetCommandInvocation"];
+    let changes = ["autoscaling:", "ec2:", "elasticloadbalancing:", "secretsmanager:", "ssm:"];
     for (role, service) in [
         ("ClusterRegistryRole", "lambda.amazonaws.com"),
         ("PeeringWatcherRole", "lambda.amazonaws.com"),
         ("PeeringWatcherEveryMinuteRole", "scheduler.amazonaws.com"),
+        ("AsgLifecycleRole", "lambda.amazonaws.com"),
+        ("AsgLifecycleEveryMinuteRole", "scheduler.amazonaws.com"),
     ] {
         let name = account.id(CONTROL_PLANE, role);
         let trust =
@@ -185,12 +203,22 @@ fn each_role_is_its_service_s_alone_and_names_its_resources() {
                 for action in list(&actions) {
                     let read = reads.iter().any(|prefix| text(&action).starts_with(prefix));
                     assert_eq!(statement["Resource"] == "*", read, "{action} on {}", statement["Resource"]);
-                    // Whatever changes something of a customer's is tagged for one.
-                    if ["ec2:", "elasticloadbalancing:", "secretsmanager:"].iter().any(|s| text(&action).starts_with(s))
-                        && !read
-                    {
-                        let tag = &statement["Condition"]["Null"]["aws:ResourceTag/pilothouse:cluster"];
-                        assert_eq!(tag, "false", "{action}");
+                    // Whatever changes something of a customer's is tagged for one; a document is AWS's own.
+                    let ours = changes.iter().any(|service| text(&action).starts_with(service));
+                    if ours && !read && statement["Sid"] != "StopDocument" {
+                        let conditions = &statement["Condition"];
+                        let tag = match (text(&action).as_str(), text(&statement["Sid"]).as_str()) {
+                            ("ssm:SendCommand", _) => "ssm:resourceTag/pilothouse:cluster",
+                            // What is made has no tags yet: the request must bring them.
+                            ("ec2:CreateVolume", "NewVolumes") => "aws:RequestTag/pilothouse:node",
+                            ("ec2:CreateTags", "NewVolumeTags") => {
+                                assert_eq!(conditions["StringEquals"]["ec2:CreateAction"], "CreateVolume");
+                                continue;
+                            }
+                            (_, "NodeVolumes") => "aws:ResourceTag/pilothouse:node",
+                            _ => "aws:ResourceTag/pilothouse:cluster",
+                        };
+                        assert_eq!(conditions["Null"][tag], "false", "{action} in {}", statement["Sid"]);
                     }
                 }
             }

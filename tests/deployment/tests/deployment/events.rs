@@ -1,32 +1,37 @@
-//! What wakes the watcher.
+//! What wakes the functions.
 
 use serde_json::{Value, json};
 
 use crate::stage::{Account, CONTROL_PLANE, list, parsed, text};
 
 #[test]
-fn the_schedule_wakes_the_watcher_each_minute_and_keeps_what_did_not_arrive() {
+fn each_schedule_wakes_its_function_each_minute_and_keeps_what_did_not_arrive() {
     let account = Account::with_control_plane();
-    let schedules = account.aws("scheduler", "ListSchedules", &json!({}));
-    let [schedule]: [Value; 1] = list(&schedules["Schedules"]).try_into().unwrap_or_else(|all| panic!("{all:?}"));
-    let schedule = account.aws("scheduler", "GetSchedule", &json!({"Name": schedule["Name"]}));
-    assert_eq!(schedule["ScheduleExpression"], "rate(1 minute)");
-    assert_eq!(schedule["State"], "ENABLED");
-    assert_eq!(schedule["FlexibleTimeWindow"], json!({"Mode": "OFF"}));
-    let target = &schedule["Target"];
-    assert_eq!(text(&target["Arn"]), account.outputs(CONTROL_PLANE)["WatcherArn"]);
-    assert_eq!(target["DeadLetterConfig"]["Arn"], queue_arn(&account));
-    // Older than a minute, a wake-up is no news.
-    assert_eq!(target["RetryPolicy"]["MaximumEventAgeInSeconds"], 60);
-    let role = account.id(CONTROL_PLANE, "PeeringWatcherEveryMinuteRole");
-    assert_eq!(text(&target["RoleArn"]), format!("arn:aws:iam::{}:role/{role}", account.world.account));
+    let schedules = list(&account.aws("scheduler", "ListSchedules", &json!({}))["Schedules"]);
+    assert_eq!(schedules.len(), 2);
+    for (name, arn, role, queue) in [
+        ("pilothouse-peering-watcher", "WatcherArn", "PeeringWatcherEveryMinuteRole", "WatcherDeadLetters"),
+        ("pilothouse-asg-lifecycle", "LifecycleArn", "AsgLifecycleEveryMinuteRole", "LifecycleDeadLetters"),
+    ] {
+        let schedule = account.aws("scheduler", "GetSchedule", &json!({"Name": name}));
+        assert_eq!(schedule["ScheduleExpression"], "rate(1 minute)");
+        assert_eq!(schedule["State"], "ENABLED");
+        assert_eq!(schedule["FlexibleTimeWindow"], json!({"Mode": "OFF"}));
+        let target = &schedule["Target"];
+        assert_eq!(text(&target["Arn"]), account.outputs(CONTROL_PLANE)[arn]);
+        assert_eq!(target["DeadLetterConfig"]["Arn"], arn_of(&account, queue));
+        // Older than a minute, a wake-up is no news.
+        assert_eq!(target["RetryPolicy"]["MaximumEventAgeInSeconds"], 60);
+        let role = account.id(CONTROL_PLANE, role);
+        assert_eq!(text(&target["RoleArn"]), format!("arn:aws:iam::{}:role/{role}", account.world.account));
+    }
 }
 
 #[test]
-fn rules_take_accepted_peerings_and_failovers_and_nothing_else() {
+fn rules_take_accepted_peerings_failovers_and_lifecycle_actions_and_nothing_else() {
     let account = Account::with_control_plane();
     let rules = list(&account.aws("events", "ListRules", &json!({}))["Rules"]);
-    assert_eq!(rules.len(), 2);
+    assert_eq!(rules.len(), 3);
     let api_call = |name: &str| {
         event("aws.ec2", "AWS API Call via CloudTrail", json!({"eventSource": "ec2.amazonaws.com", "eventName": name}))
     };
@@ -44,6 +49,10 @@ fn rules_take_accepted_peerings_and_failovers_and_nothing_else() {
         (database("Instance", "failover"), true),
         (database("Cluster", "failover"), true),
         (database("Instance", "backup"), false),
+        (event("aws.autoscaling", "EC2 Instance-launch Lifecycle Action", json!({"LifecycleHookName": "acme"})), true),
+        (event("aws.autoscaling", "EC2 Instance-terminate Lifecycle Action", json!({"Origin": "EC2"})), true),
+        (event("aws.autoscaling", "EC2 Instance Launch Successful", json!({"EC2InstanceId": "i-1"})), false),
+        (event("mine", "EC2 Instance-launch Lifecycle Action", json!({})), false),
         (event("aws.ec2", "EC2 Instance State-change Notification", json!({"state": "running"})), false),
     ] {
         let matched = rules.iter().filter(|rule| {
@@ -55,33 +64,48 @@ fn rules_take_accepted_peerings_and_failovers_and_nothing_else() {
 }
 
 #[test]
-fn each_rule_leads_to_the_watcher_may_invoke_it_and_keeps_what_did_not_arrive() {
+fn each_rule_leads_to_its_function_may_invoke_it_and_keeps_what_did_not_arrive() {
     let account = Account::with_control_plane();
-    let watcher = account.outputs(CONTROL_PLANE)["WatcherArn"].clone();
-    let policy = account.aws("lambda", "GetPolicy", &json!({"FunctionName": "peering-watcher"}));
-    let statements = list(&parsed(&policy["Policy"])["Statement"]);
-    for rule in list(&account.aws("events", "ListRules", &json!({}))["Rules"]) {
-        assert_eq!(rule["State"], "ENABLED");
-        let targets = list(&account.aws("events", "ListTargetsByRule", &json!({"Rule": rule["Name"]}))["Targets"]);
-        let [target] = targets.as_slice() else { panic!("{targets:#?}") };
-        assert_eq!(text(&target["Arn"]), watcher);
-        assert_eq!(target["DeadLetterConfig"]["Arn"], queue_arn(&account));
-        assert_eq!(target["RetryPolicy"]["MaximumEventAgeInSeconds"], 60);
-        assert_eq!(parsed(&target["Input"]), json!({"single_pass": true}));
-        let allowed = statements.iter().find(|s| s["Condition"]["ArnLike"]["AWS:SourceArn"] == rule["Arn"]);
-        let allowed = allowed.unwrap_or_else(|| panic!("{} may not invoke the watcher", rule["Name"]));
-        assert_eq!(allowed["Principal"], json!({"Service": "events.amazonaws.com"}));
-        assert_eq!(allowed["Action"], "lambda:InvokeFunction");
+    let outputs = account.outputs(CONTROL_PLANE);
+    let rules = list(&account.aws("events", "ListRules", &json!({}))["Rules"]);
+    // What happens to nodes goes in as it is: the token is in it. Of all else only that something happened counts.
+    for (function, output, queue, input, count) in [
+        ("peering-watcher", "WatcherArn", "WatcherDeadLetters", json!({"single_pass": true}), 2),
+        ("asg-lifecycle", "LifecycleArn", "LifecycleDeadLetters", Value::Null, 1),
+    ] {
+        let policy = account.aws("lambda", "GetPolicy", &json!({"FunctionName": function}));
+        let statements = list(&parsed(&policy["Policy"])["Statement"]);
+        let mut found = 0;
+        for rule in &rules {
+            let targets = list(&account.aws("events", "ListTargetsByRule", &json!({"Rule": rule["Name"]}))["Targets"]);
+            let [target] = targets.as_slice() else { panic!("{targets:#?}") };
+            if text(&target["Arn"]) != outputs[output] {
+                continue;
+            }
+            found += 1;
+            assert_eq!(rule["State"], "ENABLED");
+            assert_eq!(target["DeadLetterConfig"]["Arn"], arn_of(&account, queue));
+            assert_eq!(target["RetryPolicy"]["MaximumEventAgeInSeconds"], 60);
+            assert_eq!(target.get("Input").map(parsed).unwrap_or_default(), input);
+            assert_eq!((target.get("InputPath"), target.get("InputTransformer")), (None, None));
+            let allowed = statements.iter().find(|s| s["Condition"]["ArnLike"]["AWS:SourceArn"] == rule["Arn"]);
+            let allowed = allowed.unwrap_or_else(|| panic!("{} may not invoke {function}", rule["Name"]));
+            assert_eq!(allowed["Principal"], json!({"Service": "events.amazonaws.com"}));
+            assert_eq!(allowed["Action"], "lambda:InvokeFunction");
+        }
+        assert_eq!(found, count, "{function}");
+        assert_eq!(statements.len(), count, "nobody else may: {statements:#?}");
     }
-    assert_eq!(statements.len(), 2, "nobody else may: {statements:#?}");
 }
 
 #[test]
 fn failed_invocations_are_kept() {
     let account = Account::with_control_plane();
-    for (name, queue, retries, age) in
-        [("cluster-registry", "RegistryDeadLetters", 2, 3600), ("peering-watcher", "WatcherDeadLetters", 0, 60)]
-    {
+    for (name, queue, retries, age) in [
+        ("cluster-registry", "RegistryDeadLetters", 2, 3600),
+        ("peering-watcher", "WatcherDeadLetters", 0, 60),
+        ("asg-lifecycle", "LifecycleDeadLetters", 0, 60),
+    ] {
         let config = account.aws("lambda", "GetFunctionEventInvokeConfig", &json!({"FunctionName": name}));
         assert_eq!(config["MaximumRetryAttempts"], retries, "{name}");
         assert_eq!(config["MaximumEventAgeInSeconds"], age, "{name}");
@@ -92,10 +116,6 @@ fn failed_invocations_are_kept() {
 fn event(source: &str, detail_type: &str, detail: Value) -> Value {
     json!({"id": "1", "version": "0", "account": "123456789012", "region": "us-east-1", "time": "2026-11-21T00:00:00Z",
         "resources": [], "source": source, "detail-type": detail_type, "detail": detail})
-}
-
-fn queue_arn(account: &Account) -> Value {
-    arn_of(account, "WatcherDeadLetters")
 }
 
 fn arn_of(account: &Account, queue: &str) -> Value {

@@ -13,17 +13,24 @@ const HOST: &str = "acme.example.internal";
 /// The gateway's stack, of the control plane's outputs; its subnets.
 #[track_caller]
 fn created(account: &Account, resolvers: &str) -> Vec<String> {
+    created_with(account, resolvers, &[])
+}
+
+#[track_caller]
+fn created_with(account: &Account, resolvers: &str, more: &[(&str, &str)]) -> Vec<String> {
     let outputs = account.outputs(CONTROL_PLANE);
     let subnets = list(&account.aws("ec2", "DescribeSubnets", &json!({}))["Subnets"]);
     let subnets: Vec<String> = subnets.iter().map(|s| text(&s["SubnetId"])).collect();
-    let parameters = [
+    let joined = subnets.join(",");
+    let mut parameters = vec![
         ("Name", "acme-transit"),
-        ("SubnetIds", &subnets.join(",")),
+        ("SubnetIds", joined.as_str()),
         ("SecurityGroupIds", "sg-1"),
         ("WatcherRoleArn", &outputs["WatcherRoleArn"]),
         ("TopicArn", &outputs["TopicArn"]),
         ("Resolvers", resolvers),
     ];
+    parameters.extend(more);
     account.create(STACK, &translated("infra/gateway.yaml"), &parameters);
     subnets
 }
@@ -100,4 +107,27 @@ fn a_gateway_is_made_of_the_control_plane_s_outputs() {
     assert_eq!(actions, [json!("logs:CreateLogStream"), json!("logs:PutLogEvents")], "it makes no AWS call");
     let groups = account.aws("logs", "DescribeLogGroups", &json!({"logGroupNamePrefix": "/aws/lambda/acme-transit"}));
     assert_eq!(groups["logGroups"][0]["retentionInDays"], 30);
+}
+
+#[test]
+fn a_gateway_of_nodes_is_the_lifecycle_function_s_too() {
+    let account = Account::with_control_plane();
+    let outputs = account.outputs(CONTROL_PLANE);
+    let verbs = "patroni_get,patroni_switchover,patroni_reinitialize,etcd_members,etcd_add_learner,etcd_promote,\
+                 etcd_remove,etcd_move_leader";
+    created_with(&account, "", &[("Verbs", verbs), ("LifecycleRoleArn", &outputs["LifecycleRoleArn"])]);
+    let function = account.aws("lambda", "GetFunctionConfiguration", &json!({"FunctionName": "acme-transit"}));
+    assert_eq!(function["Environment"]["Variables"], json!({"PILOTHOUSE_VERBS": verbs}));
+    let policy = account.aws("lambda", "GetPolicy", &json!({"FunctionName": "acme-transit"}));
+    let statements = list(&parsed(&policy["Policy"])["Statement"]);
+    let principals: Vec<String> = statements.iter().map(|one| one["Principal"].to_string()).collect();
+    assert_eq!(principals.len(), 2, "{statements:#?}");
+    for role in ["WatcherRoleArn", "LifecycleRoleArn"] {
+        assert!(principals.iter().any(|one| one.contains(&outputs[role])), "{role}: {principals:?}");
+    }
+    // It starts with these verbs, and has no other.
+    let (gateway, _) = account.run_as("acme-transit", "vpc-gateway");
+    let ask = |verb: &str| gateway.invoke(&json!({"v": 1, "verb": verb, "items": []})).unwrap();
+    assert_eq!(ask("resolve")["error"]["code"], "VerbNotAllowed");
+    assert_ne!(ask("etcd_members")["error"]["code"], "VerbNotAllowed");
 }

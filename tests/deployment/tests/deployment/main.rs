@@ -11,6 +11,7 @@ mod control_plane;
 mod deploy;
 mod events;
 mod gateway;
+mod nodes;
 mod opentofu;
 mod requests;
 mod stage;

@@ -19,6 +19,29 @@ fn call(function: &str, action: &str, resource: &str, tags: &Value) -> Call {
     serde_json::from_value(call).unwrap()
 }
 
+/// A node that is granted its start, with these tags given.
+fn grant(given: &Value) -> Call {
+    let instance = format!("arn:aws:ec2:{HERE}:instance/i-1");
+    let tagged = call("asg-lifecycle", "ec2:CreateTags", &instance, &json!({"pilothouse:cluster": "acme"}));
+    Call { request_tags: Some(serde_json::from_value(given.clone()).unwrap()), ..tagged }
+}
+
+/// A volume that is made, with these tags given: what IAM decides, one by one.
+fn new_volume(given: &Value, create_action: Option<&str>) -> Vec<Call> {
+    let volume = |action: &str| Call {
+        request_tags: Some(serde_json::from_value(given.clone()).unwrap()),
+        ..call("asg-lifecycle", action, &format!("arn:aws:ec2:{HERE}:volume/*"), &json!({}))
+    };
+    let tags = Call { create_action: create_action.map(str::to_owned), ..volume("ec2:CreateTags") };
+    let snapshot = "arn:aws:ec2:us-east-1::snapshot/snap-1";
+    let from = call("asg-lifecycle", "ec2:CreateVolume", snapshot, &json!({"pilothouse:cluster": "acme"}));
+    vec![volume("ec2:CreateVolume"), from, tags]
+}
+
+fn volume_tags() -> Value {
+    json!({"pilothouse:cluster": "acme", "pilothouse:node": "i-1", "pilothouse:device": "/dev/sdf"})
+}
+
 /// What the functions call when they do all that their roles allow.
 fn everything() -> BTreeSet<Call> {
     let none = json!({});
@@ -51,6 +74,58 @@ fn everything() -> BTreeSet<Call> {
     watcher("lambda:InvokeFunction", &arn("lambda", "function:transit"), &gateway);
     watcher("secretsmanager:GetSecretValue", &arn("secretsmanager", "secret:acme-1"), &cluster);
     watcher("sns:Publish", &arn("sns", "notices"), &none);
+    found.extend(everything_about_nodes());
+    found
+}
+
+fn everything_about_nodes() -> BTreeSet<Call> {
+    let none = json!({});
+    let cluster = json!({"pilothouse:cluster": "acme"});
+    let arn = |service: &str, rest: &str| format!("arn:aws:{service}:{HERE}:{rest}");
+    let mut found = BTreeSet::from([grant(&json!({"pilothouse:start": "join"}))]);
+    let mut lifecycle = |action: &str, resource: &str, tags: &Value| {
+        found.insert(call("asg-lifecycle", action, resource, tags));
+    };
+    for action in ["DeleteItem", "GetItem", "PutItem", "Query"] {
+        lifecycle(&format!("dynamodb:{action}"), &arn("dynamodb", "table/pilothouse"), &none);
+    }
+    for action in [
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:DescribeLifecycleHooks",
+        "ec2:DescribeInstances",
+        "ec2:DescribeVolumes",
+        "elasticloadbalancing:DescribeTargetGroupAttributes",
+        "elasticloadbalancing:DescribeTargetGroups",
+        "elasticloadbalancing:DescribeTargetHealth",
+        "ssm:GetCommandInvocation",
+    ] {
+        lifecycle(action, "*", &none);
+    }
+    for action in [
+        "CompleteLifecycleAction",
+        "RecordLifecycleActionHeartbeat",
+        "SetInstanceProtection",
+        "SuspendProcesses",
+        "TerminateInstanceInAutoScalingGroup",
+    ] {
+        let group = arn("autoscaling", "autoScalingGroup:1-2:autoScalingGroupName/acme-pg");
+        lifecycle(&format!("autoscaling:{action}"), &group, &cluster);
+    }
+    lifecycle("ssm:SendCommand", "arn:aws:ssm:us-east-1::document/AWS-RunShellScript", &none);
+    lifecycle("ssm:SendCommand", &arn("ec2", "instance/i-1"), &cluster);
+    for action in ["DeregisterTargets", "RegisterTargets"] {
+        lifecycle(&format!("elasticloadbalancing:{action}"), &group(), &cluster);
+    }
+    lifecycle("lambda:InvokeFunction", &arn("lambda", "function:acme"), &json!({"pilothouse:gateway": "acme"}));
+    lifecycle("secretsmanager:GetSecretValue", &arn("secretsmanager", "secret:acme-1"), &cluster);
+    lifecycle("sns:Publish", &arn("sns", "notices"), &none);
+    for action in ["AttachVolume", "ModifyInstanceAttribute"] {
+        lifecycle(&format!("ec2:{action}"), &arn("ec2", "instance/i-1"), &cluster);
+    }
+    for action in ["AttachVolume", "DeleteVolume", "ModifyInstanceAttribute"] {
+        lifecycle(&format!("ec2:{action}"), &arn("ec2", "volume/vol-1"), &volume_tags());
+    }
+    found.extend(new_volume(&volume_tags(), Some("CreateVolume")));
     found
 }
 
@@ -140,6 +215,55 @@ fn a_call_that_is_not_allowed_is_found() {
 }
 
 #[test]
+fn a_node_gets_its_start_grant_and_no_other_tag_and_only_tagged_ones_take_commands() {
+    let leaves = and(grant(&json!({"pilothouse:start": "leave"})));
+    assert_eq!(compared(&templates(), &leaves), [""; 0]);
+    for given in [
+        json!({"pilothouse:start": "now"}),
+        json!({"pilothouse:start": "join", "pilothouse:cluster": "mine"}),
+        json!({"pilothouse:cluster": "mine"}),
+    ] {
+        let found = compared(&templates(), &and(grant(&given)));
+        assert!(found.len() == 1 && found[0].contains("not allow it: StartGrants"), "{given}: {found:#?}");
+    }
+    let elsewhere = Call { tags: Some([].into()), ..grant(&json!({"pilothouse:start": "join"})) };
+    let found = compared(&templates(), &and(elsewhere));
+    assert!(found.len() == 1 && found[0].contains("not allow it: StartGrants"), "{found:#?}");
+    let none = json!({});
+    for (resource, names) in [
+        (format!("arn:aws:ec2:{HERE}:instance/i-2"), "StopDocument, StopNodes"),
+        ("arn:aws:ssm:us-east-1::document/AWS-RunPowerShellScript".to_owned(), "StopDocument, StopNodes"),
+    ] {
+        let found = compared(&templates(), &and(call("asg-lifecycle", "ssm:SendCommand", &resource, &none)));
+        assert!(found.len() == 1 && found[0].contains(names), "{resource}: {found:#?}");
+    }
+}
+
+#[test]
+fn volumes_are_made_for_nodes_alone_and_those_of_others_are_left_alone() {
+    let (node, cluster, none) = (json!({"pilothouse:node": "i-1"}), json!({"pilothouse:cluster": "acme"}), json!({}));
+    let arn = |rest: &str| format!("arn:aws:ec2:{HERE}:{rest}");
+    let lifecycle =
+        |action: &str, rest: &str, tags: &Value| call("asg-lifecycle", &format!("ec2:{action}"), &arn(rest), tags);
+    let more = json!({"pilothouse:node": "i-1", "pilothouse:gateway": "mine"});
+    for (call, expected) in [
+        (new_volume(&cluster, Some("CreateVolume")).remove(0), "NewVolumes, RestorePoints"),
+        (new_volume(&more, Some("CreateVolume")).remove(2), "NewVolumeTags"),
+        (new_volume(&node, None).remove(2), "NewVolumeTags"),
+        (new_volume(&node, Some("CreateSnapshot")).remove(2), "NewVolumeTags"),
+        (Call { tags: Some([].into()), ..new_volume(&node, None).remove(1) }, "NewVolumes, RestorePoints"),
+        (lifecycle("AttachVolume", "instance/i-2", &none), "NodesWithVolumes, NodeVolumes"),
+        (lifecycle("AttachVolume", "volume/vol-2", &cluster), "NodesWithVolumes, NodeVolumes"),
+        (lifecycle("ModifyInstanceAttribute", "instance/i-2", &node), "NodesWithVolumes, NodeVolumes"),
+        (lifecycle("DeleteVolume", "volume/vol-2", &cluster), "NodeVolumes"),
+        (lifecycle("DetachVolume", "volume/vol-1", &volume_tags()), "AsgLifecycleRole does not allow it"),
+    ] {
+        let found = compared(&templates(), &and(call.clone()));
+        assert!(found.len() == 1 && found[0].contains(expected), "{call:?}: {found:#?}");
+    }
+}
+
+#[test]
 fn an_action_that_was_taken_away_or_is_not_called_is_found() {
     let less = with("RoutesToPeers", |statement| statement["Action"] = json!(["ec2:CreateRoute", "ec2:DeleteRoute"]));
     let found = compared(&less, &everything());
@@ -189,7 +313,8 @@ fn a_resource_that_aws_would_not_name_is_found() {
 #[test]
 fn a_call_on_what_does_not_exist_proves_nothing() {
     let gone = call("peering-watcher", "elasticloadbalancing:RegisterTargets", &group(), &Value::Null);
-    let mut calls: BTreeSet<Call> = everything().into_iter().filter(|call| call.action != gone.action).collect();
+    let same = |call: &Call| call.function == gone.function && call.action == gone.action;
+    let mut calls: BTreeSet<Call> = everything().into_iter().filter(|call| !same(call)).collect();
     calls.insert(gone);
     let found = compared(&templates(), &calls);
     assert!(found.len() == 1 && found[0].contains("allows elasticloadbalancing:RegisterTargets"), "{found:#?}");

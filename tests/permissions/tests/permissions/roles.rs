@@ -44,7 +44,8 @@ fn a_gateway_may_do_nothing_itself() {
 
 #[test]
 fn a_change_of_what_is_for_a_service_is_noticed() {
-    let changes: [(&str, &str, &str, Value); 4] = [
+    let via = json!({"StringEquals": {"kms:ViaService": {"Fn::Sub": "ec2.${AWS::Region}.amazonaws.com"}}});
+    let changes: [(&str, &str, &str, Value); 6] = [
         (
             "vpc-gateway",
             "OurLog",
@@ -54,6 +55,8 @@ fn a_change_of_what_is_for_a_service_is_noticed() {
         ("cluster-registry", "OurLog", "Resource", json!("*")),
         ("peering-watcher", "TopicKey", "Condition", json!({})),
         ("peering-watcher", "OurDeadLetters", "Resource", json!({"Fn::GetAtt": ["RegistryDeadLetters", "Arn"]})),
+        ("asg-lifecycle", "VolumeKeyGrants", "Condition", via),
+        ("asg-lifecycle", "VolumeKeys", "Resource", json!("*")),
     ];
     for (program, sid, field, value) in changes {
         let found = on_behalf::differences(&with(program, sid, |statement| statement[field] = value.clone()));
@@ -63,7 +66,7 @@ fn a_change_of_what_is_for_a_service_is_noticed() {
     roles.iter_mut().find(|role| role.program.is_none()).unwrap().statements[0]["Action"] = json!("lambda:*");
     assert_eq!(on_behalf::differences(&roles).len(), 2, "one is missing, one is not known");
     roles.iter_mut().for_each(|role| role.managed.clear());
-    assert_eq!(on_behalf::differences(&roles).len(), 4);
+    assert_eq!(on_behalf::differences(&roles).len(), 5);
 }
 
 #[test]
@@ -81,6 +84,19 @@ fn a_statement_that_is_too_wide_or_never_applies_is_noticed() {
     ] {
         let found =
             findings(&with("peering-watcher", sid, |statement| statement[field] = value.clone()), &REFERENCE).unwrap();
+        assert!(found.iter().any(|line| line.contains(sid) && line.contains(expected)), "{sid} {field}: {found:#?}");
+    }
+    for (sid, field, value, expected) in [
+        ("StartGrants", "Condition", json!({}), "instance/* is every one of its type"),
+        ("StopNodes", "Condition", json!({}), "instance/* is every one of its type"),
+        ("StopDocument", "Resource", json!("*"), "it can be narrowed to a"),
+        ("Groups", "Resource", json!("*"), "it can be narrowed to a autoScalingGroup"),
+        ("RestorePoints", "Condition", json!({}), "snapshot/* is every one of its type"),
+        ("NodeVolumes", "Condition", json!({}), "volume/* is every one of its type"),
+        ("NewVolumes", "Resource", json!("*"), "it can be narrowed to a snapshot or volume"),
+    ] {
+        let found =
+            findings(&with("asg-lifecycle", sid, |statement| statement[field] = value.clone()), &REFERENCE).unwrap();
         assert!(found.iter().any(|line| line.contains(sid) && line.contains(expected)), "{sid} {field}: {found:#?}");
     }
     let misspelt = with("peering-watcher", "Notices", |statement| statement["Action"] = json!(["sns:Publsh"]));
