@@ -11,6 +11,8 @@ CARGO_DENY := 0.20.2
 # compiled again.
 PACKAGES := $(patsubst functions/%,--package %,$(wildcard functions/*))
 LAMBDA_BUILD = PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/cargo-lambda lambda build --release $(PACKAGES)
+# Whatever begins like a shell script is one.
+SCRIPTS = grep -rlE '^\#!.*[/ ](ba|da)?sh( |$$)' --exclude-dir=.git --exclude-dir=.venv --exclude-dir=target .
 TEMPLATES := $(wildcard infra/*.yaml infra/examples/*.yaml)
 # Those that samconfig.toml knows.
 ENVIRONMENTS := $(shell sed -n 's/^\[\([a-z]*\)\.deploy\.parameters\]/\1/p' samconfig.toml)
@@ -18,9 +20,10 @@ ENVIRONMENTS := $(shell sed -n 's/^\[\([a-z]*\)\.deploy\.parameters\]/\1/p' samc
 # Where the emulated AWS notes, for all tests, what the functions call. Cargo runs each test in a folder of its own.
 CALLS := $(abspath $(TARGET)/calls)
 
-# What `make soak` runs.
-SEEDS ?= 100000
-FROM  ?= 1
+# What `make soak` runs: worlds of the watcher, and of nodes, of which one takes as long as ten.
+SEEDS      ?= 100000
+NODE_SEEDS ?= 10000
+FROM       ?= 1
 # Fleets that `make bench` measures, in clusters.
 SIZES ?= 100,1000,3000
 
@@ -39,17 +42,23 @@ demo: venv ## show the main job end to end against an emulated AWS
 test: venv ## run every test: pure, over the wire with real binaries, of the house itself, and the roles against all calls
 	$(CARGO) build --workspace --bins
 	rm -rf $(CALLS)
-	PILOTHOUSE_CALLS=$(CALLS) $(CARGO) test --workspace --no-fail-fast
+	PILOTHOUSE_CALLS=$(CALLS) CARGO=$(CARGO) $(VENV)/bin/python tests/run-all
 	$(TARGET)/debug/permissions $(CALLS)
 
-mutations: ## break the watcher on purpose, one way at a time, and see that a test notices
+mutations: ## break what decides on purpose, one way at a time, and see that a test notices
 	@$(CARGO) run --quiet --package mutations
 
-soak: ## simulate many more worlds: make soak SEEDS=100000 FROM=1
-	SIMULATION_SEEDS=$(SEEDS) SIMULATION_FROM=$(FROM) $(CARGO) test --workspace --test simulation -- --nocapture
+soak: ## simulate many more worlds, of the watcher and of nodes: make soak SEEDS=100000 NODE_SEEDS=10000 FROM=1
+	broken=0; \
+	SIMULATION_SEEDS=$(SEEDS) SIMULATION_FROM=$(FROM) \
+	    $(CARGO) test --workspace --test simulation -- --nocapture || broken=1; \
+	SIMULATION_SEEDS=$(NODE_SEEDS) SIMULATION_FROM=$(FROM) \
+	    $(CARGO) test --workspace --test lifecycle_simulation -- --nocapture || broken=1; \
+	exit $$broken
 
-lint: venv $(TOOLS)/bin/cargo-deny ## check format, lints, dependencies, the templates and their examples
+lint: venv $(TOOLS)/bin/cargo-deny ## check format, lints, dependencies, shell scripts, the templates and their examples
 	$(CARGO) fmt --all --check
+	$(VENV)/bin/shellcheck $$($(SCRIPTS))
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(TOOLS)/bin/cargo-deny --offline --workspace check --hide-inclusion-graph bans licenses sources
 	$(VENV)/bin/cfn-lint $(TEMPLATES)

@@ -8,6 +8,9 @@ pub(crate) enum Failure {
     /// The emulated AWS, a function or a listener could not be had or used.
     #[error(transparent)]
     Surroundings(#[from] stack::Error),
+    /// The real nodes could not be had or used.
+    #[error(transparent)]
+    Nodes(#[from] lab::Error),
     /// A program gave no usable answer.
     #[error("{program}: {problem}")]
     Program {

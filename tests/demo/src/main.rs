@@ -2,6 +2,7 @@
 //! by the real `cargo lambda invoke`; every step checks what it claims, and the demo fails where that does not hold.
 
 mod failure;
+mod fleet;
 mod invoke;
 mod layout;
 mod print;

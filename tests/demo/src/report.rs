@@ -1,4 +1,4 @@
-//! What a run of the watcher says, read as any caller would read it.
+//! What a run of a function says, read as any caller would read it.
 
 use std::collections::BTreeMap;
 

@@ -1,11 +1,13 @@
-//! The story: nine steps in the life of one cluster.
+//! The story: nine steps in the life of one cluster, and three in which the leader of another leaves.
 
 mod arrival;
 mod end;
 mod failover;
+mod leaving;
 mod trouble;
 
 use crate::failure::Failure;
+use crate::fleet::Coming;
 use crate::layout::{Style, span};
 use crate::print::Narrator;
 use crate::stage::{HOST, OUR_BLOCK, PEER_BLOCK, Stage, listed};
@@ -16,8 +18,11 @@ pub(crate) fn tell(say: &mut Narrator) -> Result<(), Failure> {
     say.text(
         Style::Plain,
         "The functions are their real binaries under Lambda's Runtime API, invoked by cargo-lambda. AWS (moto), the \
-         customer's DNS and databases are emulated on this machine. Each ✓ was checked.",
+         customer's DNS and databases are emulated on this machine; the last steps have real database nodes. Each ✓ \
+         was checked.",
     )?;
+    // Real nodes take their time to come up, beside the first steps.
+    let coming = Coming::begin();
     let stage = Stage::set()?;
     let (made, cluster) = (stage.made(), stage.cluster()?);
     let ours = format!("account {}  {}  {OUR_BLOCK}", made.account, made.vpc_id);
@@ -34,6 +39,7 @@ pub(crate) fn tell(say: &mut Narrator) -> Result<(), Failure> {
     trouble::dns_dies(&stage, say)?;
     end::peering_deleted(&stage, say)?;
     end::status(&stage, say)?;
+    leaving::leaving(coming, say)?;
     summary(&stage, say)
 }
 
