@@ -140,7 +140,12 @@ fn ends(id: &str, grounds: &Grounds<'_>, seen: &Observed) -> Objection {
             return object(format!("{id} holds the leader's lock, or may"));
         }
     }
-    if !heard && !stopped {
+    // Nothing was ever started on it, and nothing listens there.
+    let never_started = grounds.journals.iter().any(|j| j.instance == id && j.never_granted)
+        && seen.instance(id).is_some_and(|instance| !has_grant(instance))
+        && seen.postgres.get(id) == Some(&Seen::Absent)
+        && (grounds.nodes.etcd.is_none() || matches!(seen.etcd.get(id), Some(Seen::Absent)));
+    if !heard && !stopped && !never_started {
         return object("no node told who leads".to_owned());
     }
     for group in &grounds.nodes.target_groups {
@@ -163,7 +168,7 @@ fn ends(id: &str, grounds: &Grounds<'_>, seen: &Observed) -> Objection {
             Some(Seen::NotAsked | Seen::Unknown(_)) | None => return object(format!("{} was not read", group.arn)),
         }
     }
-    if grounds.nodes.etcd.is_some() && !stopped {
+    if grounds.nodes.etcd.is_some() && !stopped && !(never_started && newest(seen).is_none()) {
         let members = newest(seen).ok_or_else(|| ("L1", "no member of etcd told who votes".to_owned()))?;
         let itself = seen.etcd.get(id).and_then(Seen::known).map(|view| view.status.member_id.as_str());
         if members.iter().any(|m| !m.learner && (m.is_at(address) || itself == Some(m.id.as_str()))) {

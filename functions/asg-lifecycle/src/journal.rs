@@ -136,6 +136,9 @@ pub struct Journal {
     /// etcd's id of the node's member, decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etcd_member_id: Option<String>,
+    /// Its launch was called off before it had a grant: nothing was ever started on it.
+    #[serde(default)]
+    pub never_granted: bool,
     /// The volumes that were made for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volume_ids: Vec<String>,
@@ -153,6 +156,9 @@ pub struct Journal {
     pub global_deadline: Timestamp,
     /// What was last seen to move.
     pub progress: Progress,
+    /// Patroni's words for its state that were seen before it had a position. One that comes again is no progress.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub states: BTreeSet<String>,
     /// How often in a row the node was seen to be ready.
     #[serde(default)]
     pub ready: u32,

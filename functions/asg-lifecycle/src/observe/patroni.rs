@@ -12,7 +12,7 @@ use super::asking::{Asker, Unanswered};
 use crate::Ports;
 use crate::observed::{Member, Observed, Part, Postgres, Seen, Settings, Topology};
 
-/// A node that reached the DCS this much earlier than another speaks of the past, in seconds. Patroni's own loop is shorter.
+/// A node that reached the DCS this much earlier than another speaks of the past, in seconds, unless Patroni's loop is longer.
 const CUT_OFF: u64 = 30;
 
 /// Patroni's defaults, in seconds ("Dynamic Configuration Settings").
@@ -78,10 +78,12 @@ pub(super) async fn look<P: Ports>(
             }
         }
     }
+    // It is told anew once in each of Patroni's loops.
+    let cut_off = seen.settings.known().map_or(CUT_OFF, |settings| CUT_OFF.max(2 * settings.loop_wait + 10));
     let newest = last_seen.values().max().copied().unwrap_or_default();
     for (id, at) in last_seen {
         if let Some(Seen::Known(postgres)) = seen.postgres.get_mut(&id) {
-            postgres.cut_off = newest.saturating_sub(at) > CUT_OFF;
+            postgres.cut_off = newest.saturating_sub(at) > cut_off;
         }
     }
 }

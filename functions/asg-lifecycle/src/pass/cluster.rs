@@ -204,6 +204,8 @@ impl<P: Ports> Job<'_, P> {
                 brake_holds: progress.brake_holds,
             };
             progress.plan = plan(&view, &seen, clock.now());
+            // What cannot be read stays on the list.
+            progress.plan.state.open.extend(actions.unreadable.iter().cloned());
             progress.unsettled = is_unsettled(&seen, &progress.plan.journals);
             if !self.carry_out(progress, nodes, &keys, &before, &seen).await? {
                 break;

@@ -10,6 +10,7 @@ use ports::Transition;
 use super::Context;
 use super::digest::{Digest, Etcd, Node, Up};
 use crate::action::{Action, has_grant};
+use crate::journal::{Status, Step};
 use crate::observed::Seen;
 use crate::state::LifecycleState;
 
@@ -43,7 +44,11 @@ pub(super) fn note(context: &Context<'_>, digest: &Digest<'_>, state: &mut Lifec
         let owner = digest.nodes.values().find(|node| node.etcd.is_some_and(|own| own.learner && own.id == id));
         let joins = |node: &Node<'_>| {
             let mut open = context.journals.iter().filter(|j| j.closed.is_none() && j.transition == Transition::Launch);
-            node.state != Some(ports::LifecycleState::InService) || open.any(|j| j.instance == node.id)
+            node.state != Some(ports::LifecycleState::InService)
+                || open.any(|j| {
+                    // Of one that failed in service the record stays, and nobody sees to its learner any more.
+                    j.instance == node.id && j.status(Step::Follow) != Some(Status::Failed)
+                })
         };
         free && owner.is_some_and(|node| !joins(node))
     };
@@ -65,7 +70,8 @@ pub(super) fn orphan(context: &Context<'_>, digest: &Digest<'_>) -> Option<Resul
     let (member, instance) = etcd.members.iter().find_map(|member| {
         let instance = context.state.members.get(&member.id)?;
         let dead = match context.seen.instances.get(instance) {
-            Some(Seen::Absent) => true,
+            // One that the group still has is only not told of.
+            Some(Seen::Absent) => digest.node(instance).is_none(),
             Some(Seen::Known(known)) => known.state == ports::InstanceState::Terminated,
             Some(Seen::NotAsked | Seen::Unknown(_)) | None => false,
         };

@@ -1,6 +1,7 @@
 //! Heartbeats: a hook's time is started anew while its node comes forward, or while it is held on purpose. A hook that nobody
 //! keeps alive runs out, which is how a function that is stuck itself does no harm.
 
+use domain::reason::Reason;
 use jiff::{SignedDuration, Timestamp};
 use ports::{LifecycleState, Transition};
 
@@ -16,13 +17,15 @@ const STANDSTILL: SignedDuration = SignedDuration::from_mins(75);
 const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(60);
 
 /// The heartbeats that are due.
-pub(super) fn heartbeats(context: &Context<'_>, journals: &[Journal]) -> Vec<Action> {
+pub(super) fn heartbeats(context: &Context<'_>, journals: &[Journal], held: &[(Action, Reason)]) -> Vec<Action> {
     let group = context.nodes.asg.as_str();
-    let due = journals.iter().filter(|journal| is_due(context, journal));
+    // A pause or the brake may hold for days: what waits for its end has not been forgotten.
+    let waits = |journal: &Journal| held.iter().any(|(action, _)| action.instance() == Some(journal.instance.as_str()));
+    let due = journals.iter().filter(|journal| is_due(context, journal, waits(journal)));
     due.map(|journal| Action::Heartbeat(journal.action(group))).collect()
 }
 
-fn is_due(context: &Context<'_>, journal: &Journal) -> bool {
+fn is_due(context: &Context<'_>, journal: &Journal, paused: bool) -> bool {
     if journal.closed.is_some()
         || answered_lately(journal, context.now)
         || journal.retained
@@ -52,7 +55,7 @@ fn is_due(context: &Context<'_>, journal: &Journal) -> bool {
     }
     let still = context.now.duration_since(journal.progress.at);
     // What is held because it would be unsafe is held on purpose, until the hook's own end.
-    let held = journal.unsafe_since.is_some() || journal.progress.mark.starts_with(AFTER);
+    let held = paused || journal.unsafe_since.is_some() || journal.progress.mark.starts_with(AFTER);
     let copies = journal.transition == Transition::Launch;
     held || copies || still < STANDSTILL
 }

@@ -51,6 +51,7 @@ pub(super) fn join(context: &Context<'_>, digest: &Digest<'_>, journal: &mut Jou
         && journal.decision.is_none()
         && seen != NOT_THERE
         && seen != journal.progress.mark
+        && !journal.states.contains(&seen)
     {
         journal.steps.remove(&Step::Follow);
     }

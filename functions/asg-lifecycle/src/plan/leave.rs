@@ -23,7 +23,7 @@ use domain::spec::nodes::NodeRole;
 /// How long a switchover may be in doubt beyond the leader's `ttl` and one loop of Patroni's.
 const DOUBT: SignedDuration = SignedDuration::from_secs(10);
 /// How often a switchover is tried before people are asked.
-const TRIES: u32 = 3;
+pub(super) const TRIES: u32 = 3;
 /// How long it rests then.
 const REST: SignedDuration = SignedDuration::from_secs(300);
 /// How long etcd may be out of sight before the hook of a dead machine is answered all the same.

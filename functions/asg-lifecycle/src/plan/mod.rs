@@ -190,7 +190,7 @@ pub fn plan(view: &View<'_>, seen: &Observed, now: Timestamp) -> Plan {
     (plan.actions, plan.held) = held(view, actions, &plan.used);
     not_begun(view, &plan.held, &known, &mut journals, &mut state);
     // Of what is really begun: an answer that is held back in a pause keeps no hook alive.
-    plan.actions.extend(heartbeat::heartbeats(&context, &journals));
+    plan.actions.extend(heartbeat::heartbeats(&context, &journals, &plan.held));
     state.open = view.state.open.clone();
     let mut findings: BTreeMap<_, _> = findings.into_iter().collect();
     carried_over(view, seen, &mut findings);

@@ -51,6 +51,7 @@ pub(super) fn roster(view: &View<'_>, seen: &Observed, now: Timestamp) -> Vec<Jo
                     let asked =
                         launch.steps.get_key_value(&Step::Volumes).map(|(step, record)| (*step, record.clone()));
                     opened.steps.extend(asked);
+                    opened.never_granted = !launch.unhooked && !launch.steps.contains_key(&Step::Grant);
                     opened.restore_set = launch.restore_set;
                 }
                 journals.push(opened);
@@ -94,6 +95,8 @@ fn open_one(
         absent_since: None,
         member_name: None,
         etcd_member_id: None,
+        never_granted: false,
+        states: Default::default(),
         volume_ids: Vec::new(),
         restore_set: None,
         first_seen: now,

@@ -96,7 +96,18 @@ pub(super) fn leaving(
             progress(journal, format!("{AFTER}{other}"), context.now);
             continue;
         }
-        let verdict = leave::leave(context, digest, journal);
+        let verdict = match leave::leave(context, digest, journal) {
+            // What failed three times has failed, though it is tried once more: it would never be long enough unsafe otherwise.
+            Verdict::Wait(finding) if finding.reason == Reason::Stopping && repeats(journal, Step::Stop) => {
+                Verdict::Unsafe(Finding::no(Reason::StopFailed, finding.message))
+            }
+            Verdict::Wait(finding)
+                if finding.reason == Reason::SwitchoverPending && repeats(journal, Step::Switchover) =>
+            {
+                Verdict::Unsafe(Finding::no(Reason::SwitchoverFailed, finding.message))
+            }
+            other => other,
+        };
         // One destructive step at a time (L4): whatever comes after the first waits for the next look.
         let destructive = |a: &Action| a.is_destructive();
         match verdict {
@@ -104,7 +115,9 @@ pub(super) fn leaving(
                 turn.get_or_insert_with(|| journal.instance.clone());
             }
             Verdict::Act(next) => {
-                journal.unsafe_since = None;
+                if !repeats(journal, Step::Stop) && !repeats(journal, Step::Switchover) {
+                    journal.unsafe_since = None;
+                }
                 let mark = next.iter().map(Action::name).collect::<Vec<_>>().join(" ");
                 progress(journal, mark, context.now);
                 if !dead {
@@ -140,4 +153,10 @@ pub(super) fn leaving(
         }
     }
     state.leaving = turn;
+}
+
+/// Whether a step is tried more often than it should have to be.
+fn repeats(journal: &Journal, step: Step) -> bool {
+    journal.status(step) == Some(Status::Begun)
+        && journal.steps.get(&step).is_some_and(|record| record.attempts > leave::TRIES)
 }

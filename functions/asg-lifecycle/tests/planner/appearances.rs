@@ -7,7 +7,7 @@ use asg_lifecycle::action::Action;
 use asg_lifecycle::journal::{Status, Step};
 use asg_lifecycle::observed::{Part, Seen};
 use domain::reason::Reason;
-use ports::{HookResult, InstanceState, LifecycleState};
+use ports::{CommandState, HookResult, InstanceState, LifecycleState};
 
 use crate::joining::{granted, two_and_one};
 use crate::world::{World, name, voter};
@@ -346,4 +346,78 @@ fn a_learner_in_service_that_never_gets_in_sync_makes_room_for_those_who_come() 
         assert_eq!(world.after(500).does(), ["PromoteLearner"]);
     }
     assert_eq!(world.after(500).does(), ["RemoveEtcdMember"]);
+}
+
+#[test]
+fn a_stop_that_fails_again_and_again_is_unsafe_without_a_pause_and_the_node_retained() {
+    let mut world = World::at_rest();
+    world.deregistered("i-3");
+    world.terminating("i-3");
+    let mut done = Vec::new();
+    for _ in 0..60 {
+        let next = world.after(10).does();
+        if next.contains(&"StopNode") {
+            world.journal("i-3").steps.get_mut(&Step::Stop).unwrap().evidence = "command c-1".to_owned();
+            world.says("i-3", CommandState::Ended { code: 0, output: "patroni=active\npostgres=running\n".to_owned() });
+        }
+        done.extend(next);
+    }
+    assert_eq!(done.last(), Some(&"Abandon"), "{done:?}");
+}
+
+#[test]
+fn a_pause_of_hours_keeps_a_hook_alive() {
+    let mut world = World::at_rest();
+    world.terminating("i-1");
+    world.held = Some(Reason::FleetPaused);
+    for hours in 0..6 {
+        world.step();
+        let plan = world.after(3600).look();
+        assert!(plan.actions.iter().any(|a| matches!(a, Action::Heartbeat(_))), "after {hours} h");
+    }
+}
+
+#[test]
+fn lifecycle_case_33_a_server_that_falls_over_again_and_again_does_not_come_forward() {
+    let mut world = two_and_one();
+    let mut members = world.members();
+    members.push(voter("i-4"));
+    world.set_members(members);
+    granted(&mut world, "i-4");
+    world.runs("i-4", Part::Replica { synchronous: false });
+    for turn in 0..30 {
+        let postgres = world.postgres("i-4");
+        (postgres.written, postgres.replayed, postgres.streams) = (None, None, None);
+        let state = if turn % 2 == 0 { "start failed" } else { "stopped" };
+        state.clone_into(&mut postgres.state);
+        world.topologies(|t| {
+            let member = t.members.iter_mut().find(|m| m.name == name("i-4")).unwrap();
+            state.clone_into(&mut member.state);
+        });
+        world.after(60).step();
+    }
+    assert!(!world.state.failed_launches.is_empty());
+    assert_eq!(world.journal("i-4").status(Step::Follow), Some(Status::Failed));
+}
+
+/// A first deployment that failed: nobody ever led, and nothing was started.
+#[test]
+fn nodes_that_were_never_granted_anything_may_go_though_nobody_ever_led() {
+    let mut world = World::at_rest();
+    world.state = asg_lifecycle::state::LifecycleState::default();
+    for id in ["i-1", "i-2", "i-3"] {
+        world.stopped(id);
+        world.instance(id).tags.clear();
+        world.seen.etcd.insert(id.to_owned(), Seen::Absent);
+        world.state_of(id, LifecycleState::PendingWait);
+        world.deregistered(id);
+    }
+    world.new = true;
+    world.step();
+    for id in ["i-1", "i-2", "i-3"] {
+        world.terminating(id);
+    }
+    world.new = false;
+    world.step();
+    assert_eq!(world.after(61).does(), ["Continue"]);
 }

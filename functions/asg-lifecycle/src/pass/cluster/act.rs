@@ -95,6 +95,10 @@ impl<P: Ports> Job<'_, P> {
         for action in progress.plan.actions.clone() {
             if violations.iter().any(|v| v.action == action) {
                 progress.reports.push(report(&action, ActionResult::Held));
+                // It is not answered, and its hook lives on.
+                let refused = matches!(action, Action::Complete { .. });
+                let at = ports.clock().now();
+                told.push((action, Told { at, done: false, evidence: String::new(), over: false, refused }));
                 continue;
             }
             let now = ports.clock().now();

@@ -49,7 +49,12 @@ pub(super) fn follow(
     node: &Node<'_>,
     journal: &mut Journal,
 ) -> Option<Verdict> {
-    crate::plan::progress(journal, mark(node), context.now);
+    let seen = mark(node);
+    // A server that falls over and starts again comes no further by it.
+    let position = node.postgres.is_some_and(|pg| pg.replayed.or(pg.written).is_some());
+    if position || journal.states.insert(seen.clone()) {
+        crate::plan::progress(journal, seen, context.now);
+    }
     if let (Some(known), Some(found)) = (&context.state.system, node.postgres.and_then(|pg| pg.system.as_ref()))
         && known != found
         && known != crate::plan::UNKNOWN_SYSTEM

@@ -25,7 +25,10 @@ pub(super) fn never_joined(
     journal: &mut Journal,
 ) -> Option<Verdict> {
     let instance = context.seen.instance(node.id)?;
-    let etcd_says_no = context.nodes.etcd.is_none() || (digest.etcd.is_some() && node.etcd.is_none());
+    let never_started = journal.never_granted
+        && matches!(context.seen.postgres.get(node.id), Some(Seen::Absent))
+        && (context.nodes.etcd.is_none() || matches!(context.seen.etcd.get(node.id), Some(Seen::Absent)));
+    let etcd_says_no = never_started || context.nodes.etcd.is_none() || (digest.etcd.is_some() && node.etcd.is_none());
     // A Patroni that hangs does not answer either: nothing listens where there never was any.
     let silent = node.up != Up::Running || matches!(context.seen.postgres.get(node.id), Some(Seen::Absent));
     let patroni_says_no = node.member.is_none() && silent && !matches!(digest.leader, Leader::Unknown(_));
@@ -36,8 +39,8 @@ pub(super) fn never_joined(
     // In a pause PostgreSQL can go on without its Patroni: where nobody is seen to lead, this may be who takes the writes.
     let led_by_another = digest.is_led() && digest.leader.id() != Some(node.id);
     let never_led = context.state.system.is_none();
-    if may_start || !etcd_says_no || !patroni_says_no || journal.has_begun_to_leave() || !(led_by_another || never_led)
-    {
+    let nobody_s = led_by_another || never_led || never_started;
+    if may_start || !etcd_says_no || !patroni_says_no || journal.has_begun_to_leave() || !nobody_s {
         return None;
     }
     let waited = context.now.duration_since(journal.first_seen);
@@ -84,7 +87,7 @@ pub(super) fn gate(
         return Err(Finding::no(Reason::PatroniPaused, message));
     }
     synchronous(context, digest, node, journal)?;
-    etcd(context, digest, node, last)?;
+    etcd(context, digest, node, journal, last)?;
     if digest.leader.id() == Some(node.id) && !last && !journal.steps.contains_key(&Step::Switchover) {
         let settings = context.seen.settings.known().copied();
         candidate::choose(digest, context.nodes, settings, node.id)
@@ -150,11 +153,20 @@ fn synchronous(context: &Context<'_>, digest: &Digest<'_>, node: &Node<'_>, jour
     Ok(())
 }
 
-fn etcd(context: &Context<'_>, digest: &Digest<'_>, node: &Node<'_>, last: bool) -> Result<(), Finding> {
+fn etcd(
+    context: &Context<'_>,
+    digest: &Digest<'_>,
+    node: &Node<'_>,
+    journal: &Journal,
+    last: bool,
+) -> Result<(), Finding> {
     let Some(spec) = context.nodes.etcd.as_ref().filter(|_| !(last && digest.etcd.is_none())) else { return Ok(()) };
     let Some(etcd) = &digest.etcd else {
         return Err(Finding::unknown(Reason::EtcdUnreadable, digest.etcd_trouble.clone()));
     };
+    if journal.steps.get(&Step::EtcdRemove).is_some_and(|record| record.attempts > 0) && node.etcd.is_none() {
+        return Ok(());
+    }
     let Some(member) = node.etcd else {
         // Members that peers know by a name may be this node's.
         return match digest.unplaced_voter(&context.state.members) {

@@ -31,6 +31,7 @@ pub const NO_AGENT: &str = "no agent";
 pub const SCRIPT: &str = "\
 systemctl stop patroni
 patroni=$(systemctl is-active patroni)
+for _ in $(seq 120); do pgrep -x 'postgres|postmaster' >/dev/null 2>&1 || break; sleep 1; done
 [ \"$patroni\" = inactive ] || [ \"$patroni\" = failed ] || patroni=active
 if pgrep -x postgres >/dev/null 2>&1 || pgrep -x postmaster >/dev/null 2>&1; then postgres=running; else postgres=stopped; fi
 [ \"$patroni\" = active ] || [ \"$postgres\" = stopped ] || systemctl start patroni
