@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws::{Turns, classify};
+use aws::{OnDemand, Turns, classify, on_demand};
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::CommandInvocationStatus;
 use ports::{CommandState, PortError};
@@ -16,7 +16,7 @@ const LEAST_DELIVERY: i32 = 30;
 /// Runs scripts on instances.
 #[derive(Debug, Clone)]
 pub struct Commands {
-    client: Client,
+    client: OnDemand<Client>,
     turns: Turns,
 }
 
@@ -25,8 +25,8 @@ impl Commands {
     #[must_use]
     pub fn new(configuration: &aws::Configuration) -> Self {
         let settings =
-            aws_sdk_ssm::config::Builder::from(configuration.sdk()).interceptor(configuration.recorder("ssm")).build();
-        Self { client: Client::from_conf(settings), turns: configuration.turns() }
+            aws_sdk_ssm::config::Builder::from(configuration.sdk()).interceptor(configuration.recorder("ssm"));
+        Self { client: on_demand(|| Client::from_conf(settings.build())), turns: configuration.turns() }
     }
 }
 

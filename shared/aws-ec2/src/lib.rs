@@ -21,7 +21,9 @@ pub use volumes::Volumes;
 
 /// An EC2 client, with the settings and the interceptor that all clients of the process share.
 fn ec2(configuration: &aws::Configuration) -> aws_sdk_ec2::Client {
-    let settings =
-        aws_sdk_ec2::config::Builder::from(configuration.sdk()).interceptor(configuration.recorder("ec2")).build();
-    aws_sdk_ec2::Client::from_conf(settings)
+    aws_sdk_ec2::Client::from_conf(ec2_settings(configuration).build())
+}
+
+fn ec2_settings(configuration: &aws::Configuration) -> aws_sdk_ec2::config::Builder {
+    aws_sdk_ec2::config::Builder::from(configuration.sdk()).interceptor(configuration.recorder("ec2"))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws::{Turns, classify, is_not_registered, removed};
+use aws::{OnDemand, Turns, classify, is_not_registered, on_demand, removed};
 use aws_sdk_elasticloadbalancingv2::Client;
 use aws_sdk_elasticloadbalancingv2::types::{
     TargetDescription, TargetHealthDescription, TargetHealthReasonEnum, TargetTypeEnum,
@@ -21,7 +21,7 @@ const DRAIN: (&str, u64) = ("deregistration_delay.timeout_seconds", 300);
 /// Reads and changes the nodes of target groups.
 #[derive(Debug, Clone)]
 pub struct NodeTargets {
-    client: Client,
+    client: OnDemand<Client>,
     turns: Turns,
 }
 
@@ -30,9 +30,8 @@ impl NodeTargets {
     #[must_use]
     pub fn new(configuration: &aws::Configuration) -> Self {
         let settings = aws_sdk_elasticloadbalancingv2::config::Builder::from(configuration.sdk())
-            .interceptor(configuration.recorder("elasticloadbalancing"))
-            .build();
-        Self { client: Client::from_conf(settings), turns: configuration.turns() }
+            .interceptor(configuration.recorder("elasticloadbalancing"));
+        Self { client: on_demand(|| Client::from_conf(settings.build())), turns: configuration.turns() }
     }
 }
 

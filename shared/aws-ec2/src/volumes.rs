@@ -1,6 +1,6 @@
 //! Volumes over EC2.
 
-use aws::{Turns, classify, removed};
+use aws::{OnDemand, Turns, classify, on_demand, removed};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
     self, EbsInstanceBlockDeviceSpecification, Filter, InstanceBlockDeviceMappingSpecification, ResourceType, Tag,
@@ -19,7 +19,7 @@ const DEVICE: &str = "pilothouse:device";
 /// Makes and attaches volumes.
 #[derive(Debug, Clone)]
 pub struct Volumes {
-    client: Client,
+    client: OnDemand<Client>,
     turns: Turns,
 }
 
@@ -27,7 +27,8 @@ impl Volumes {
     /// Sends nothing.
     #[must_use]
     pub fn new(configuration: &aws::Configuration) -> Self {
-        Self { client: crate::ec2(configuration), turns: configuration.turns() }
+        let settings = crate::ec2_settings(configuration);
+        Self { client: on_demand(|| Client::from_conf(settings.build())), turns: configuration.turns() }
     }
 }
 

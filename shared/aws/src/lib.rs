@@ -24,6 +24,7 @@ pub use configuration::Configuration;
 pub use errors::{classify, is_malformed_id, is_not_registered, removed};
 pub use gateways::Gateways;
 pub use notices::Notices;
+pub use on_demand::{OnDemand, on_demand};
 pub use response_url::ResponseUrl;
 pub use secrets::Secrets;
 pub use table::Table;

@@ -4,9 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 /// A client that is made at its first call. Making one parses the SDK's own table of AWS's partitions, an eighth of the
 /// watcher's start each; those that every pass needs are made at start all the same, where Lambda lends a whole processor.
-pub(crate) type OnDemand<C> = Arc<LazyLock<C, Box<dyn FnOnce() -> C + Send>>>;
+pub type OnDemand<C> = Arc<LazyLock<C, Box<dyn FnOnce() -> C + Send>>>;
 
 /// Nothing is made yet.
-pub(crate) fn on_demand<C>(make: impl FnOnce() -> C + Send + 'static) -> OnDemand<C> {
+pub fn on_demand<C>(make: impl FnOnce() -> C + Send + 'static) -> OnDemand<C> {
     Arc::new(LazyLock::new(Box::new(make)))
 }
