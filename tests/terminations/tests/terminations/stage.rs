@@ -67,6 +67,8 @@ impl Stage {
                 hooks: Some(hooks(900)),
                 terminate_hook_abandon: Some("retain".to_owned()),
                 replacements: Some("at_once".to_owned()),
+                // Its instances get it too. Without it the function's role may change nothing of them.
+                tags: Some([("pilothouse:cluster".to_owned(), ACME.to_owned())].into()),
                 ..Group::default()
             })
             .unwrap();

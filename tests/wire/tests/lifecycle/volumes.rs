@@ -21,6 +21,8 @@ fn restore_point(stage: &Stage, set: &str, taken_at: &str, change: &Value) -> Va
     let snapshots = DEVICES.map(|device| {
         let volume = stage.stack.aws("ec2", "CreateVolume", &json!({"AvailabilityZone": zone, "Size": 10})).unwrap();
         let made = stage.stack.aws("ec2", "CreateSnapshot", &json!({"VolumeId": volume["VolumeId"]})).unwrap();
+        let tags = json!({"Resources": [made["SnapshotId"]], "Tags": [{"Key": "pilothouse:cluster", "Value": ACME}]});
+        stage.stack.aws("ec2", "CreateTags", &tags).unwrap();
         (device.to_owned(), made["SnapshotId"].clone())
     });
     let member = |snapshot: &Value| json!({"snapshot": snapshot, "size_gib": 20, "kind": "gp3", "iops": 4000, "throughput": 250});
