@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws::{Turns, classify};
+use aws::{OnDemand, Turns, classify, on_demand};
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{self, AutoScalingGroup, RetentionAction};
 use ports::{Group, GroupInstance, Hook, HookResult, LifecycleAction, LifecycleState, PortError, Transition};
@@ -17,7 +17,7 @@ const PAGE: usize = 100;
 /// Reads groups and answers their hooks.
 #[derive(Debug, Clone)]
 pub struct AutoScaling {
-    client: Client,
+    client: OnDemand<Client>,
     turns: Turns,
 }
 
@@ -26,9 +26,8 @@ impl AutoScaling {
     #[must_use]
     pub fn new(configuration: &aws::Configuration) -> Self {
         let settings = aws_sdk_autoscaling::config::Builder::from(configuration.sdk())
-            .interceptor(configuration.recorder("autoscaling"))
-            .build();
-        Self { client: Client::from_conf(settings), turns: configuration.turns() }
+            .interceptor(configuration.recorder("autoscaling"));
+        Self { client: on_demand(|| Client::from_conf(settings.build())), turns: configuration.turns() }
     }
 }
 

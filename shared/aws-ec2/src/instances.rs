@@ -1,6 +1,6 @@
 //! Instances over EC2.
 
-use aws::{Turns, classify};
+use aws::{OnDemand, Turns, classify, on_demand};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{self, Filter, InstanceLifecycleType, InstanceStateName, Tag};
 use ports::{Instance, InstanceState, PortError};
@@ -13,7 +13,7 @@ const AT_ONCE: usize = 200;
 /// Reads and tags instances.
 #[derive(Debug, Clone)]
 pub struct Instances {
-    client: Client,
+    client: OnDemand<Client>,
     turns: Turns,
 }
 
@@ -21,7 +21,8 @@ impl Instances {
     /// Sends nothing.
     #[must_use]
     pub fn new(configuration: &aws::Configuration) -> Self {
-        Self { client: crate::ec2(configuration), turns: configuration.turns() }
+        let settings = crate::ec2_settings(configuration);
+        Self { client: on_demand(|| Client::from_conf(settings.build())), turns: configuration.turns() }
     }
 }
 
