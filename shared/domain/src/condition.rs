@@ -69,6 +69,14 @@ pub enum ConditionKind {
     EtcdHealthy,
     /// Does no node wait in a lifecycle hook, or retained?
     NodesSettled,
+    /// Is the newest good restore point young enough?
+    RestorePointRecent,
+    /// Was the restore point of the newest time of the schedule taken, and is it whole?
+    RestorePointTaken,
+    /// Does every Region of the spec hold a copy that is young enough?
+    CopiesRecent,
+    /// Are restore points kept and deleted as the policy says?
+    RetentionInOrder,
     /// A question of a version that this one does not know.
     #[serde(other)]
     Unrecognized,
@@ -92,6 +100,10 @@ impl ConditionKind {
             Self::PatroniHealthy => "PatroniHealthy",
             Self::EtcdHealthy => "EtcdHealthy",
             Self::NodesSettled => "NodesSettled",
+            Self::RestorePointRecent => "RestorePointRecent",
+            Self::RestorePointTaken => "RestorePointTaken",
+            Self::CopiesRecent => "CopiesRecent",
+            Self::RetentionInOrder => "RetentionInOrder",
             Self::Unrecognized => "Unrecognized",
         }
     }

@@ -6,5 +6,7 @@ pub mod address;
 pub mod condition;
 pub mod names;
 pub mod reason;
+pub mod retention;
 pub mod schedule;
+pub mod slots;
 pub mod spec;

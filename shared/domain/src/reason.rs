@@ -335,6 +335,8 @@ reasons! {
             "Look at the instance that was kept; then resume the process (`aws autoscaling resume-processes --scaling-processes Launch`).";
         Draining: "The node's connections through the load balancer are being drained.", "";
         Stopping: "PostgreSQL on the node is stopping.", "";
+        FinalRestorePointPending: "The last node of a cluster that is decommissioned waits for its last restore point.",
+            "If it stays: the scheduler's condition RestorePointTaken says why. To go without one, put the spec without `snapshots`.";
         StopFailed: "PostgreSQL or Patroni could not be stopped on the node.",
             "Read the message; stop them by hand on the node.";
         AgentSilent: "The Systems Manager agent of the node does not answer, and the node must not go without a clean stop.",
@@ -344,6 +346,56 @@ reasons! {
             "Use a target group of target type `instance` or `ip`.";
         NodeActionFailed: "A step could not be carried out.",
             "Read the message: denied means the function's role or the node's credentials; throttling and time-outs settle by themselves.";
+    }
+    "Restore points" {
+        RestorePointRecent: "The newest good restore point is young enough.", "";
+        RestorePointOverdue: "The newest good restore point is older than `max_age_hours`. Nothing is deleted meanwhile.",
+            "See the condition RestorePointTaken for what keeps new ones from being taken.";
+        NoRestorePoint: "There is no good restore point yet.",
+            "If it stays after the first time of the schedule: see the condition RestorePointTaken.";
+        RestorePointTaken: "The restore point of the newest time of the schedule is whole.", "";
+        NothingDue: "No time of the schedule has come since the cluster was put.", "";
+        TakingRestorePoint: "A restore point is being taken.", "";
+        SnapshotsPending: "The snapshots are begun: their moment is fixed, and EC2 is storing their blocks.", "";
+        SnapshotsOverdue: "EC2 has been storing the snapshots' blocks for longer than their size explains.",
+            "Look at the snapshots in the EC2 console. A first snapshot of many terabytes takes a day; if they stand still: ask AWS.";
+        NoNodeToTakeFrom: "No node can be taken from: none runs that leads, or that follows within the lag limits.",
+            "Look at the nodes: the message says what is known of each.";
+        NodesNotNamed: "The spec has `snapshots` and no `nodes`, so it is not known which instances hold the data.",
+            "Add `nodes` to the spec.";
+        SurveyFailed: "The node could not say where its data lies, so nothing is known to be whole.",
+            "Read the message. The function asks through the Systems Manager agent as root, and needs `psql` and `lsblk` on the node.";
+        LayoutNotWhole: "A part of the data lies where no snapshot reaches: on an instance store, on another machine, or on a volume that is not attached.",
+            "Move that part to an EBS volume of the node: the message names it.";
+        TooManyVolumes: "The node has more volumes than one call can take or leave out.",
+            "Attach fewer volumes to database nodes: 36 of data, and 40 others.";
+        SnapshotLimit: "EC2 takes no more snapshots of these volumes now: five may be pending for one volume, one for `st1` and `sc1`.",
+            "If it stays: look at pending snapshots of the volumes, of other tools too.";
+        SnapshotFailed: "The snapshots could not be taken, or failed. Older restore points are kept.",
+            "Read the message: AccessDenied means the function's role, a word on KMS the key of the volume.";
+        RestorePointBroken: "A restore point that was whole is not any more: a snapshot was deleted, archived or put into the Recycle Bin by somebody else.",
+            "Bring the snapshot back from the Recycle Bin or from the archive, if it is there. The restore point does not count until then.";
+        SnapshotsUnreadable: "The snapshots could not be read. Nothing is deleted.",
+            "If it stays: read the message; AccessDenied means that the function's role lacks ec2:DescribeSnapshots.";
+        SnapshotsShared: "A snapshot of the newest restore point is shared with other accounts.",
+            "If this was not meant: take the permission back (`aws ec2 modify-snapshot-attribute`), and find out who gave it.";
+        KeyUnusable: "The KMS key that encrypts the snapshots, or is to encrypt their copies, cannot be used.",
+            "Enable the key, or cancel its deletion. Without it the snapshots cannot be restored.";
+        CopiesRecent: "Every Region of the spec holds a good copy that is young enough.", "";
+        CopiesPending: "Copies are on their way.", "";
+        CopyFailed: "A copy failed. Its source stays, and it is tried again.",
+            "Read the message: it is usually a key in that Region, or the function's right to use it.";
+        CopyOverdue: "The newest good copy in a Region is older than `max_age_hours`.",
+            "Read the message, and the one of the condition RestorePointTaken: what is not taken cannot be copied.";
+        RetentionInOrder: "Restore points are kept and deleted as the policy says.", "";
+        RetentionBraked: "Restore points that the policy no longer keeps are not deleted now.",
+            "The message names the brake, and what to acknowledge where a person may lift it.";
+        DeletionBlocked: "A restore point is to be deleted, and EC2 does not let it go: an image is made from a snapshot, or one is locked.",
+            "Deregister the image, or wait for the lock to end. The restore point is not offered for a restore any more.";
+        ZoneUnknown: "The time zone of the schedule is not in the time-zone database of this version.",
+            "Put a `timezone` that exists.";
+        NoSnapshots: "The spec has no `snapshots`: no restore points are taken.", "";
+        FinalPointsKept: "The cluster was deleted, or asks for no restore points any more: the last ones are kept for as long as `final` says.", "";
     }
     "Outcomes" {
         Settled: "Everything is as it should be.", "";
@@ -360,6 +412,9 @@ reasons! {
             "Put the spec with `paused: false`.";
         FleetPaused: "Every cluster is paused: they are watched, and nothing is changed.",
             "Send the registry `{\"resume\": {...}}`.";
+        RestorePointBegun: "The snapshots of a restore point were begun.", "";
+        RestorePointsDeleted: "Restore points that the policy no longer keeps were deleted.", "";
+        CopiesBegun: "Copies of restore points were begun.", "";
         Locked: "Another run holds the cluster's lock. It was asked to look once more.", "";
         UnknownCluster: "There is no cluster of this name.",
             "Check the name (`{\"list\": {}}` to the registry).";

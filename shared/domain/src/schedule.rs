@@ -143,12 +143,12 @@ impl FromStr for Cron {
         let days = of_day.numbers(day)?;
         let months = of_month.numbers(month)?;
         of_weekday.numbers(weekday)?;
-        // crontab(5): a day of the week that is not `*` is matched beside the day of the month, so such a schedule comes.
+        // crontab(5): a day of the week without a `*` is matched beside the day of the month, so such a schedule comes.
         let exists = LONGEST_MONTH
             .iter()
             .zip(1_u8..)
             .any(|(length, month)| months.contains(&month) && days.iter().any(|day| day <= length));
-        if !exists && *weekday == "*" {
+        if !exists && weekday.starts_with('*') {
             return Err(BadSchedule::Never);
         }
         Ok(Self(given.join(" ")))
@@ -234,6 +234,7 @@ mod tests {
             ("rate(6 hours)", "Err(Fields(2))"),
             ("0 0 31 2 *", "Err(Never)"),
             ("0 0 31 4,6,9,11 *", "Err(Never)"),
+            ("0 0 30 2 */2", "Err(Never)"),
         ];
         for (text, expected) in cases {
             assert_eq!(field(text), expected, "{text:?}");

@@ -24,6 +24,8 @@ pub const MOUNTS: usize = 20;
 pub const COPIES: usize = 10;
 /// Restore points that one rule of a retention may keep.
 pub const KEPT: u64 = 10_000;
+/// Times in one request to explain a retention: as many as fit into an answer of 6 MB with their reasons.
+pub const EXPLAINED: usize = 30_000;
 
 /// A TCP port.
 pub(super) const PORT: RangeInclusive<u64> = 1..=65_535;

@@ -12,6 +12,7 @@ pub mod nodes;
 pub mod primary;
 pub mod problem;
 mod reader;
+pub(crate) mod retention_request;
 pub mod schema;
 pub mod snapshots;
 pub mod stored;

@@ -8,6 +8,7 @@ use super::limits::{COPIES, KEPT, MOUNTS};
 use super::reader::{Fields, Section, boolean, choice, integer, list, parsed, section, text};
 use crate::names::{KmsKeyId, NodePath, RegionName};
 use crate::schedule::{Cron, TimeZoneName};
+use crate::slots::time_zone;
 
 /// What the snapshot scheduler does for a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -45,6 +46,8 @@ impl Section for Snapshots {
         let schedule =
             fields.required("schedule", parsed(|text| text.parse::<Cron>().map_err(|problem| problem.to_string())));
         let timezone = fields.or("timezone", defaults::timezone, text);
+        let unknown = timezone.as_ref().and_then(|name| time_zone(name).err());
+        fields.require(unknown.is_none(), "timezone", || unknown.map(|bad| bad.to_string()).unwrap_or_default());
         let source = fields.or("source", SnapshotSource::default, choice);
         let max_age_hours = fields.or("max_age_hours", defaults::max_age_hours, integer(1..=8760));
         let consistency = fields.or("consistency", Consistency::default, choice);
@@ -154,13 +157,19 @@ pub struct Retention {
     pub yearly: u32,
 }
 
-impl Section for Retention {
-    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+impl Retention {
+    /// The counts, all of which may be 0.
+    pub(super) fn counts(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let mut rule = |name| fields.or(name, u32::default, integer(0..=KEPT));
         let (last, hourly, daily) = (rule("last"), rule("hourly"), rule("daily"));
         let (weekly, monthly, yearly) = (rule("weekly"), rule("monthly"), rule("yearly"));
-        let retention =
-            Self { last: last?, hourly: hourly?, daily: daily?, weekly: weekly?, monthly: monthly?, yearly: yearly? };
+        Some(Self { last: last?, hourly: hourly?, daily: daily?, weekly: weekly?, monthly: monthly?, yearly: yearly? })
+    }
+}
+
+impl Section for Retention {
+    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let retention = Self::counts(fields)?;
         fields.require(retention != Self::default(), "", || {
             "must keep something: give `last`, `hourly`, `daily`, `weekly`, `monthly` or `yearly` a number above 0"
                 .to_owned()
