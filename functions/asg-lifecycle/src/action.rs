@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 
 use ports::{HookResult, LifecycleAction, NewVolume, NodeTarget};
+use runtime::records::TakeRequest;
 
 /// A start grant (`pilothouse:start`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +103,8 @@ pub enum Action {
         /// The instance.
         instance: String,
     },
+    /// Asks for the cluster's last restore point, of a node whose PostgreSQL has stopped.
+    AskFinalRestorePoint(TakeRequest),
     /// Hands etcd's leadership to another member.
     MoveEtcdLeader {
         /// The member that is asked: the one that leads.
@@ -213,7 +216,8 @@ impl Action {
             | Self::Grant { .. }
             | Self::Revoke { .. }
             | Self::Protect { .. }
-            | Self::SuspendLaunch { .. } => false,
+            | Self::SuspendLaunch { .. }
+            | Self::AskFinalRestorePoint(_) => false,
         }
     }
 
@@ -256,6 +260,7 @@ impl Action {
             | Self::Grant { instance, .. }
             | Self::Revoke { instance }
             | Self::Protect { instance, .. } => Some(instance),
+            Self::AskFinalRestorePoint(request) => request.instance.as_deref(),
             Self::MoveEtcdLeader { .. } | Self::SuspendLaunch { .. } => None,
         }
     }
@@ -273,6 +278,7 @@ impl Action {
             Self::Switchover { .. } => "Switchover",
             Self::Reinitialize { .. } => "Reinitialize",
             Self::StopNode { .. } => "StopNode",
+            Self::AskFinalRestorePoint(_) => "AskFinalRestorePoint",
             Self::MoveEtcdLeader { .. } => "MoveEtcdLeader",
             Self::RemoveEtcdMember { .. } => "RemoveEtcdMember",
             Self::AddLearner { .. } => "AddLearner",
@@ -315,6 +321,7 @@ impl Action {
             Self::EndVolumeWithInstance { instance, device } => format!("{device} of {instance}"),
             Self::DeleteVolume { volume, instance } => format!("{volume} ({instance})"),
             Self::Grant { instance, start } => format!("{} to {instance}", start.word()),
+            Self::AskFinalRestorePoint(request) => request.instance.clone().unwrap_or_default(),
             Self::SuspendLaunch { group } => group.clone(),
         }
     }

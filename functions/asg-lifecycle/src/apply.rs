@@ -4,7 +4,11 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use domain::spec::Nodes;
-use ports::{AutoScaling as _, Class, Commands as _, Instances as _, NodeTargets as _, PortError, Volumes as _};
+use ports::{
+    AutoScaling as _, Class, Commands as _, Instances as _, NodeTargets as _, PortError, Table as _, TableError,
+    Volumes as _,
+};
+use reach::asking::{Asker, Keys, Unanswered};
 use reach::gateway::{
     Credentials, ErrorCode, EtcdChanged, EtcdLearnerItem, EtcdMemberItem, ReinitializeItem, Said, SwitchoverItem,
     TlsItem, Verb,
@@ -13,7 +17,6 @@ use reach::patroni::{Reinitialize, Switchover};
 
 use crate::Ports;
 use crate::action::{Action, REVOKED, START_TAG};
-use crate::observe::asking::{Asker, Keys, Unanswered};
 use crate::observe::etcd_item;
 use crate::plan::{COMMAND, NO_AGENT, NOT_TAKEN, SCRIPT};
 
@@ -31,7 +34,7 @@ pub enum Applied {
 
 /// Carries out one action of a cluster.
 pub async fn apply<P: Ports>(ports: &P, nodes: &Nodes, keys: &Keys, action: &Action) -> Applied {
-    let asker = Asker { ports, gateway: nodes.gateway_function.as_ref().map(|name| name.as_str()), keys };
+    let asker = Asker::of(ports, nodes, keys);
     let done = match action {
         Action::Heartbeat(action) => ports.auto_scaling().heartbeat(action).await,
         Action::Complete { action, result, .. } => ports.auto_scaling().complete(action, *result).await,
@@ -53,6 +56,10 @@ pub async fn apply<P: Ports>(ports: &P, nodes: &Nodes, keys: &Keys, action: &Act
                 }
             };
         }
+        Action::AskFinalRestorePoint(request) => match ports.table().write(vec![request.put()]).await {
+            Ok(()) | Err(TableError::ConditionFailed { .. }) => Ok(()),
+            Err(TableError::Port(error)) => Err(error),
+        },
         Action::MoveEtcdLeader { via, to } => return member(&asker, nodes, Verb::EtcdMoveLeader, *via, to).await,
         Action::RemoveEtcdMember { via, member: id, .. } => {
             return member(&asker, nodes, Verb::EtcdRemove, *via, id).await;

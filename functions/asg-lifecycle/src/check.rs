@@ -89,6 +89,7 @@ fn one(action: &Action, grounds: &Grounds<'_>, seen: &Observed) -> Objection {
         | Action::RegisterNode { .. }
         | Action::DeregisterNode { .. }
         | Action::StopNode { .. }
+        | Action::AskFinalRestorePoint(_)
         | Action::MoveEtcdLeader { .. }
         | Action::AddLearner { .. }
         | Action::PromoteLearner { .. }
@@ -306,7 +307,7 @@ fn switches(from: &str, to: &str, grounds: &Grounds<'_>, seen: &Observed) -> Obj
     if member.nofailover {
         return object("it may not lead");
     }
-    if !seen.streams(member, postgres, Some(old)) || postgres.leads {
+    if !member.streams(postgres, Some(old)) || postgres.leads {
         return object("it does not stream");
     }
     match seen.settings.known() {

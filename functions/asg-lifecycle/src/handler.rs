@@ -8,14 +8,13 @@ use ports::{Clock as _, PortError};
 use runtime::config::Config;
 use runtime::envelope::{self, Look, Wake};
 use runtime::pulse::{Next, Pulse};
-use runtime::report::{ClusterReport, Outcome, Report};
+use runtime::report::{ClusterReport, Outcome, Report, log_pass};
 use runtime::shell::{Failure, Handler, Invocation};
-use runtime::telemetry::calls_field;
 use serde_json::Value;
 
 use crate::Ports;
 use crate::event::{self, Hint, Read};
-use crate::pass::{Errand, Keeper, Passed, pass};
+use crate::pass::{Errand, Keeper, pass};
 use crate::state::FUNCTION;
 
 /// What a pass needs at least before the deadline: a look through a gateway, one step, and the report.
@@ -72,7 +71,7 @@ impl<P: Ports + Send> AsgLifecycle<P> {
                 Errand { look: &look, hints: &hints, owner: &invocation.request_id, deadline: invocation.deadline };
             let result = pass(&self.keeper, &errand).boxed().await;
             let calls = self.keeper.calls.take();
-            log_pass(&look, beats.passes(), &result, &calls);
+            log_pass(FUNCTION, &look, beats.passes(), result.as_ref().map(|passed| passed.reports.as_slice()), &calls);
             for (call, count) in calls {
                 *report.api_calls.entry(call).or_default() += count;
             }
@@ -114,32 +113,6 @@ fn merge(changed: &mut BTreeMap<String, ClusterReport>, report: &ClusterReport) 
         merged.message = format!("{}; {}", earlier.message, merged.message);
     }
     changed.insert(report.name.clone(), merged);
-}
-
-fn log_pass(look: &Look, number: u32, result: &Result<Passed, PortError>, calls: &ports::CallCounts) {
-    let calls = calls_field(calls);
-    match result {
-        Ok(passed) => {
-            let of = |outcome: Outcome| passed.reports.iter().filter(|r| r.outcome == outcome).count();
-            tracing::info!(
-                function = FUNCTION,
-                source = look.source,
-                pass = number,
-                dry_run = look.dry_run,
-                clusters = passed.reports.len(),
-                unchanged = of(Outcome::Unchanged),
-                changed = of(Outcome::Changed),
-                waiting = of(Outcome::Waiting),
-                blocked = of(Outcome::Blocked),
-                failed = of(Outcome::Failed),
-                calls,
-                "pass"
-            );
-        }
-        Err(error) => {
-            tracing::error!(function = FUNCTION, source = look.source, pass = number, %error, calls, "pass failed")
-        }
-    }
 }
 
 fn failure(error: &PortError) -> Failure {

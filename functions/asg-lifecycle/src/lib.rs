@@ -18,8 +18,10 @@ pub mod pass;
 pub mod plan;
 pub mod state;
 
-/// Everything that the function needs of the world.
-pub trait Ports: Sync {
+use reach::asking::Ways;
+
+/// Everything that the function needs of the world: what asking the nodes takes, and these.
+pub trait Ports: Ways {
     /// Our table.
     type Table: ports::Table;
     /// Where notices go.
@@ -34,14 +36,6 @@ pub trait Ports: Sync {
     type NodeTargets: ports::NodeTargets;
     /// Volumes.
     type Volumes: ports::Volumes;
-    /// Functions inside VPCs.
-    type Gateways: ports::Gateways;
-    /// The same from here, where a spec names no gateway.
-    type Inside: ports::Gateways;
-    /// Secrets.
-    type Secrets: ports::Secrets;
-    /// Time.
-    type Clock: ports::Clock;
 
     /// Our table.
     fn table(&self) -> &Self::Table;
@@ -57,14 +51,6 @@ pub trait Ports: Sync {
     fn node_targets(&self) -> &Self::NodeTargets;
     /// Volumes.
     fn volumes(&self) -> &Self::Volumes;
-    /// Functions inside VPCs.
-    fn gateways(&self) -> &Self::Gateways;
-    /// The same from here.
-    fn inside(&self) -> &Self::Inside;
-    /// Secrets.
-    fn secrets(&self) -> &Self::Secrets;
-    /// Time.
-    fn clock(&self) -> &Self::Clock;
 }
 
 /// The ports, of whatever kinds: the real ones in the function's process, others in tests.
@@ -95,8 +81,20 @@ pub struct World<Ta, No, As, In, Co, Nt, Vo, Ga, Is, Se, Cl> {
 }
 
 macro_rules! bundle {
-    ($($port:ident: $name:ident is $kind:ident = $parameter:ident),+) => {
-        impl<$($parameter: ports::$kind),+> Ports for World<$($parameter),+> {
+    ($trait:ident: $($port:ident is $name:ident = $parameter:ident),+) => {
+        impl<
+            Ta: ports::Table,
+            No: ports::Notices,
+            As: ports::AutoScaling,
+            In: ports::Instances,
+            Co: ports::Commands,
+            Nt: ports::NodeTargets,
+            Vo: ports::Volumes,
+            Ga: ports::Gateways,
+            Is: ports::Gateways,
+            Se: ports::Secrets,
+            Cl: ports::Clock,
+        > $trait for World<Ta, No, As, In, Co, Nt, Vo, Ga, Is, Se, Cl> {
             $(type $name = $parameter;
 
             fn $port(&self) -> &$parameter {
@@ -107,15 +105,17 @@ macro_rules! bundle {
 }
 
 bundle!(
-    table: Table is Table = Ta,
-    notices: Notices is Notices = No,
-    auto_scaling: AutoScaling is AutoScaling = As,
-    instances: Instances is Instances = In,
-    commands: Commands is Commands = Co,
-    node_targets: NodeTargets is NodeTargets = Nt,
-    volumes: Volumes is Volumes = Vo,
-    gateways: Gateways is Gateways = Ga,
-    inside: Inside is Gateways = Is,
-    secrets: Secrets is Secrets = Se,
-    clock: Clock is Clock = Cl
+    Ports: table is Table = Ta,
+    notices is Notices = No,
+    auto_scaling is AutoScaling = As,
+    instances is Instances = In,
+    commands is Commands = Co,
+    node_targets is NodeTargets = Nt,
+    volumes is Volumes = Vo
+);
+bundle!(
+    Ways: gateways is Gateways = Ga,
+    inside is Inside = Is,
+    secrets is Secrets = Se,
+    clock is Clock = Cl
 );

@@ -8,9 +8,8 @@ use ports::{Clock as _, PortError};
 use runtime::config::Config;
 use runtime::envelope::{self, Look, Wake};
 use runtime::pulse::{Next, Pulse};
-use runtime::report::{ClusterReport, Outcome, Report};
+use runtime::report::{ClusterReport, Outcome, Report, log_pass};
 use runtime::shell::{Failure, Handler, Invocation};
-use runtime::telemetry::calls_field;
 use serde_json::Value;
 
 use crate::Ports;
@@ -60,7 +59,7 @@ impl<P: Ports + Send> PeeringWatcher<P> {
             let errand = Errand { look: &look, owner: &invocation.request_id, deadline: invocation.deadline };
             let result = pass(&self.watcher, &errand).boxed().await;
             let calls = self.watcher.calls.take();
-            log_pass(&look, beats.passes(), result.as_deref(), &calls);
+            log_pass(FUNCTION, &look, beats.passes(), result.as_deref(), &calls);
             for (call, count) in calls {
                 *report.api_calls.entry(call).or_default() += count;
             }
@@ -90,36 +89,6 @@ impl<P: Ports + Send> PeeringWatcher<P> {
             })
             .collect();
         Ok(if look.dry_run || look.cluster.is_some() { report.with_text() } else { report })
-    }
-}
-
-fn log_pass(look: &Look, number: u32, result: Result<&[ClusterReport], &PortError>, calls: &ports::CallCounts) {
-    let calls = calls_field(calls);
-    match result {
-        Ok(clusters) => {
-            let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-            for cluster in clusters {
-                *counts.entry(cluster.outcome.name()).or_default() += 1;
-            }
-            let of = |outcome: &str| counts.get(outcome).copied().unwrap_or_default();
-            tracing::info!(
-                function = FUNCTION,
-                source = look.source,
-                pass = number,
-                dry_run = look.dry_run,
-                clusters = clusters.len(),
-                unchanged = of("unchanged"),
-                changed = of("changed"),
-                waiting = of("waiting"),
-                blocked = of("blocked"),
-                failed = of("failed"),
-                calls,
-                "pass"
-            );
-        }
-        Err(error) => {
-            tracing::error!(function = FUNCTION, source = look.source, pass = number, %error, calls, "pass failed")
-        }
     }
 }
 

@@ -56,7 +56,8 @@ const RESOLVERS: &str = "PILOTHOUSE_RESOLVERS";
 const PULSE: &str = "PILOTHOUSE_PULSE_SECONDS";
 const PULSE_BUDGET: &str = "PILOTHOUSE_PULSE_BUDGET_SECONDS";
 const VERBS: &str = "PILOTHOUSE_VERBS";
-const KNOWN: [&str; 6] = [TABLE, TOPIC_ARN, RESOLVERS, PULSE, PULSE_BUDGET, VERBS];
+const PRESIGNED: &str = "PILOTHOUSE_COPY_PRESIGNED_URL";
+const KNOWN: [&str; 7] = [TABLE, TOPIC_ARN, RESOLVERS, PULSE, PULSE_BUDGET, VERBS, PRESIGNED];
 
 impl Settings for Config {
     fn take(environment: &mut Environment<'_>) -> Self {
@@ -158,6 +159,19 @@ impl Environment<'_> {
             }
         }
         verbs
+    }
+
+    /// `PILOTHOUSE_COPY_PRESIGNED_URL`: `true` or `false`; absent: `false`.
+    pub fn copy_presigned_url(&mut self) -> bool {
+        let text = self.value(PRESIGNED);
+        match text.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(other) => {
+                self.note(PRESIGNED, format!("`{}` is neither `true` nor `false`", short(other)));
+                false
+            }
+        }
     }
 
     fn seconds(&mut self, name: &str, default: u64, least: u64, most: u64) -> Duration {

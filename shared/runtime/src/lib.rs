@@ -6,6 +6,7 @@
 pub mod brake;
 pub mod config;
 pub mod envelope;
+pub mod hold;
 pub mod lock;
 pub mod notice;
 pub mod pulse;

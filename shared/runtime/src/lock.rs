@@ -48,7 +48,13 @@ impl Lease {
     /// Whether a step of one call may start.
     #[must_use]
     pub fn outlasts_a_call(&self, now: Timestamp) -> bool {
-        now.checked_add(LONGEST_CALL).is_ok_and(|end| end < self.record.until)
+        self.outlasts(LONGEST_CALL, now)
+    }
+
+    /// Whether a step of this length may start.
+    #[must_use]
+    pub fn outlasts(&self, step: SignedDuration, now: Timestamp) -> bool {
+        now.checked_add(step).is_ok_and(|end| end < self.record.until)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use domain::condition::{Status, Transition};
 use jiff::Timestamp;
+use ports::Notices;
 use serde::{Deserialize, Serialize};
 
 /// A notice, version 1 of its schema.
@@ -72,6 +73,20 @@ impl Notice {
         let subject = format!("{}: {} is {} ({})", self.cluster, self.condition, self.to, self.reason);
         subject.chars().filter(char::is_ascii).take(100).collect()
     }
+}
+
+/// Sends what is [news](Notice::news) of `unsent`. What could not be sent comes back, for the next pass.
+pub async fn send(notices: &impl Notices, unsent: Vec<Notice>) -> Vec<Notice> {
+    let mut left = Vec::new();
+    for notice in Notice::news(unsent) {
+        let body = serde_json::to_string(&notice).unwrap_or_default();
+        tracing::info!(cluster = notice.cluster, condition = notice.condition, to = %notice.to, reason = notice.reason, detail = notice.message, "notice");
+        if let Err(error) = notices.publish(&notice.subject(), &body).await {
+            tracing::warn!(cluster = notice.cluster, %error, "a notice was not sent; it is sent again in the next pass");
+            left.push(notice);
+        }
+    }
+    left
 }
 
 #[cfg(test)]

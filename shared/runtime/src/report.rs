@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use domain::condition::{Condition, ConditionKind, Conditions};
+use domain::condition::{Condition, ConditionKind, Conditions, Status};
 use domain::reason::Reason;
-use ports::CallCounts;
+use ports::{CallCounts, PortError};
 use serde::{Serialize, Serializer};
+
+use crate::envelope::Look;
+use crate::telemetry::calls_field;
 
 /// How a pass ended for one cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -95,6 +98,69 @@ pub struct ClusterReport {
     pub actions: Vec<ActionReport>,
 }
 
+impl ClusterReport {
+    /// A report without conditions and actions.
+    #[must_use]
+    pub fn plain(name: &str, outcome: Outcome, reason: Reason, message: String) -> Self {
+        let (name, conditions, actions) = (name.to_owned(), Conditions::new(), Vec::new());
+        Self { name, outcome, reason, message, conditions, actions }
+    }
+
+    /// One wide log line, for a cluster that is not settled.
+    pub fn log(&self, function: &str, generation: u64) {
+        let actions: Vec<String> =
+            self.actions.iter().map(|a| format!("{} {}: {}", a.action, a.on, a.result)).collect();
+        let conditions: Vec<String> = self
+            .conditions
+            .iter()
+            .filter(|(_, c)| c.status != Status::True)
+            .map(|(kind, c)| format!("{}={}/{}", kind.name(), c.status, c.reason))
+            .collect();
+        tracing::info!(
+            function,
+            cluster = self.name,
+            generation,
+            outcome = self.outcome.name(),
+            reason = self.reason.code(),
+            detail = self.message,
+            actions = actions.join("; "),
+            conditions = conditions.join(" "),
+            "cluster"
+        );
+    }
+}
+
+/// The log line of a pass, the `number`th of its invocation.
+pub fn log_pass(
+    function: &str,
+    look: &Look,
+    number: u32,
+    result: Result<&[ClusterReport], &PortError>,
+    calls: &CallCounts,
+) {
+    let calls = calls_field(calls);
+    match result {
+        Ok(clusters) => {
+            let of = |outcome: Outcome| clusters.iter().filter(|c| c.outcome == outcome).count();
+            tracing::info!(
+                function,
+                source = look.source,
+                pass = number,
+                dry_run = look.dry_run,
+                clusters = clusters.len(),
+                unchanged = of(Outcome::Unchanged),
+                changed = of(Outcome::Changed),
+                waiting = of(Outcome::Waiting),
+                blocked = of(Outcome::Blocked),
+                failed = of(Outcome::Failed),
+                calls,
+                "pass"
+            );
+        }
+        Err(error) => tracing::error!(function, source = look.source, pass = number, %error, calls, "pass failed"),
+    }
+}
+
 fn by_name<S: Serializer>(conditions: &BTreeMap<ConditionKind, Condition>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(conditions.iter().map(|(kind, condition)| (kind.name(), condition)))
 }
@@ -167,7 +233,7 @@ fn cluster_lines(cluster: &ClusterReport) -> Vec<String> {
     }
     for (kind, condition) in &cluster.conditions {
         lines.push(format!("  {} is {} ({}): {}", kind.name(), condition.status, condition.reason, condition.message));
-        if condition.status != domain::condition::Status::True && !condition.reason.remedy().is_empty() {
+        if condition.status != Status::True && !condition.reason.remedy().is_empty() {
             lines.push(format!("    remedy: {}", condition.reason.remedy()));
         }
     }

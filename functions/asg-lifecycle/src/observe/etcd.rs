@@ -5,9 +5,9 @@ use std::net::Ipv4Addr;
 
 use domain::spec::Nodes;
 use domain::spec::nodes::Etcd;
+use reach::asking::{Asker, Keys, Unanswered};
 use reach::gateway::{ErrorCode, EtcdItem, EtcdView, Verb};
 
-use super::asking::{Asker, Keys, Unanswered};
 use crate::Ports;
 use crate::observed::{Observed, Seen};
 

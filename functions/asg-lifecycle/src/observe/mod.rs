@@ -1,8 +1,6 @@
 //! Looks at the world.
 
-pub mod asking;
 mod etcd;
-mod patroni;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -13,9 +11,10 @@ use ports::{
     AutoScaling as _, Class, Commands as _, Group, Instance, InstanceState, Instances as _, LifecycleState,
     NodeTargets as _, PortError, Volumes as _,
 };
+use reach::asking::{Asker, Keys};
+use reach::nodes::Looked;
 use runtime::records::RestorePoint;
 
-use self::asking::{Asker, Keys};
 pub(crate) use self::etcd::item as etcd_item;
 use crate::Ports;
 use crate::journal::{Journal, Status, Step};
@@ -132,10 +131,11 @@ pub async fn cluster<P: Ports>(
             Some((id.clone(), instance.address?))
         })
         .collect();
-    let asker = Asker { ports, gateway: nodes.gateway_function.as_ref().map(|name| name.as_str()), keys };
+    let asker = Asker::of(ports, nodes, keys);
     let looks = async {
         if scope.patroni {
-            patroni::look(&asker, nodes, &running, &mut seen).await;
+            let Looked { topologies, postgres, settings } = reach::nodes::look(&asker, nodes, &running).await;
+            seen = Observed { topologies, postgres, settings, ..seen };
         }
         if scope.etcd && nodes.etcd.is_some() {
             etcd::look(&asker, nodes, &running, &mut seen).await;

@@ -13,21 +13,21 @@ use domain::spec::nodes::VolumeSource;
 use domain::spec::{ClusterSpec, Nodes};
 use jiff::Timestamp;
 use ports::{Clock as _, PortError, TableError};
+use reach::asking::Keys;
 use runtime::brake::Verdict;
 use runtime::lock::Lease;
 use runtime::records::{Acknowledgement, AuditEntry, ClusterRecord, Control, Kept as KeptState, StateRecord, Stored};
 use runtime::report::{ActionReport, ClusterReport, Outcome};
 
-use super::{Errand, Keeper, metrics, unhandled};
+use super::{Errand, Keeper};
 use crate::Ports;
 use crate::action::Action;
 use crate::journal::{Actions, Journal, Kept};
-use crate::observe::asking::Keys;
 use crate::observe::{self, Fleet, Scope};
 use crate::observed::Observed;
 use crate::plan::ending::{Ended, ending};
 use crate::plan::{Plan, UNKNOWN_SYSTEM, View, is_unsettled, plan};
-use crate::state::LifecycleState;
+use crate::state::{FUNCTION, LifecycleState};
 
 /// How often a cluster is looked at again in one pass, after something was done. What is left then is the next pass's.
 const ROUNDS: usize = 8;
@@ -114,11 +114,9 @@ impl<P: Ports> Job<'_, P> {
         let mut progress = Progress::default();
         let ended = job.reconcile(spec, &mut progress).await;
         if let Some(lease) = progress.lease.take() {
-            match job.let_go_of(lease).await {
-                // Somebody came while we held the lock: what they saw may be newer than what we saw.
-                Ok(true) if ended.is_ok() => job.keeper.memory.wake(),
-                Ok(_) => {}
-                Err(error) => tracing::warn!(cluster = name, %error, "the lock was not released; it runs out"),
+            // Somebody came while we held the lock: what they saw may be newer than what we saw.
+            if runtime::hold::let_go(job.keeper.ports.table(), &name, lease).await && ended.is_ok() {
+                job.keeper.memory.wake();
             }
         }
         let report = match ended {
@@ -136,11 +134,15 @@ impl<P: Ports> Job<'_, P> {
                     Stop::Table(message) => (Outcome::Failed, Reason::StateUnreadable, message),
                 };
                 progress.unsettled = true;
-                ClusterReport { conditions, actions: progress.reports, ..unhandled(&name, outcome, reason, message) }
+                ClusterReport {
+                    conditions,
+                    actions: progress.reports,
+                    ..ClusterReport::plain(&name, outcome, reason, message)
+                }
             }
         };
         if report.outcome != Outcome::Unchanged || !report.actions.is_empty() {
-            metrics::log_line(&report, generation);
+            report.log(FUNCTION, generation);
         }
         Worked { report, unsettled: progress.unsettled, journals: progress.plan.journals }
     }
@@ -150,8 +152,10 @@ impl<P: Ports> Job<'_, P> {
     }
 
     fn untouched(&self, outcome: Outcome, reason: Reason, message: String) -> Worked {
-        let report =
-            ClusterReport { conditions: self.conditions(), ..unhandled(&self.record.name, outcome, reason, message) };
+        let report = ClusterReport {
+            conditions: self.conditions(),
+            ..ClusterReport::plain(&self.record.name, outcome, reason, message)
+        };
         Worked { report, unsettled: false, journals: Vec::new() }
     }
 
@@ -277,7 +281,7 @@ impl<P: Ports> Job<'_, P> {
             observe::restore_points(ports, &self.record.name, &mut seen).await;
         }
         let made = journals.iter().any(|j| j.closed.is_none() && j.restore_set.is_some());
-        if whole && (made || nodes.volumes.source == VolumeSource::Snapshot) {
+        if whole && (made || nodes.decommission || nodes.volumes.source == VolumeSource::Snapshot) {
             observe::volumes(ports, &self.record.name, &self.keeper.region, journals, &mut seen).await;
         }
         seen

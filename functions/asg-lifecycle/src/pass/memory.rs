@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-
-use crate::observe::asking::Keys;
+use reach::asking::Keys;
 
 /// How long the texts of secrets are used: a rotated password is known after this, and a clash with the old one before it is
 /// repaired by the next read.

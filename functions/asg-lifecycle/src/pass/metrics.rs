@@ -1,6 +1,5 @@
-//! What a pass says to CloudWatch, and its log line of a cluster.
+//! What a pass says to CloudWatch.
 
-use domain::condition::Status;
 use jiff::Timestamp;
 use ports::Transition;
 use runtime::report::{ClusterReport, Outcome};
@@ -59,26 +58,4 @@ pub(super) fn of_the_pass(now: Timestamp, reports: &[ClusterReport], nodes: &Nod
             Metric::seconds("LongestWait", nodes.oldest.map(seconds).unwrap_or_default()),
         ],
     ));
-}
-
-/// One wide line for a cluster that is not settled.
-pub(super) fn log_line(report: &ClusterReport, generation: u64) {
-    let actions: Vec<String> = report.actions.iter().map(|a| format!("{} {}: {}", a.action, a.on, a.result)).collect();
-    let conditions: Vec<String> = report
-        .conditions
-        .iter()
-        .filter(|(_, c)| c.status != Status::True)
-        .map(|(kind, c)| format!("{}={}/{}", kind.name(), c.status, c.reason))
-        .collect();
-    tracing::info!(
-        function = FUNCTION,
-        cluster = report.name,
-        generation,
-        outcome = report.outcome.name(),
-        reason = report.reason.code(),
-        detail = report.message,
-        actions = actions.join("; "),
-        conditions = conditions.join(" "),
-        "cluster"
-    );
 }

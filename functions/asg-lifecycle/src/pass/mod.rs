@@ -87,7 +87,7 @@ pub async fn pass<P: Ports>(keeper: &Keeper<P>, errand: &Errand<'_>) -> Result<P
     let wanted = |name: &str| errand.look.cluster.as_ref().is_none_or(|wanted| wanted == name);
     let mut reports = Vec::new();
     for (name, error) in fleet.unreadable.iter().filter(|(name, _)| wanted(name)) {
-        reports.push(unhandled(name, Outcome::Blocked, Reason::SpecUnreadable, error.to_string()));
+        reports.push(ClusterReport::plain(name, Outcome::Blocked, Reason::SpecUnreadable, error.to_string()));
     }
     let seen = observe_fleet(ports, errand, &specs, &states).await;
     let jobs: Vec<Job<'_, P>> = specs
@@ -113,7 +113,7 @@ pub async fn pass<P: Ports>(keeper: &Keeper<P>, errand: &Errand<'_>) -> Result<P
         .collect();
     if let Some(name) = errand.look.cluster.as_ref().filter(|_| jobs.is_empty() && reports.is_empty()) {
         let message = format!("there is no cluster `{name}`");
-        reports.push(unhandled(name, Outcome::Blocked, Reason::UnknownCluster, message));
+        reports.push(ClusterReport::plain(name, Outcome::Blocked, Reason::UnknownCluster, message));
     }
     let mut running: FuturesUnordered<BoxFuture<'_, Worked>> =
         jobs.into_iter().map(|job| within(ports, until, job).boxed()).collect();
@@ -172,20 +172,11 @@ async fn within<P: Ports>(ports: &P, until: Timestamp, job: Job<'_, P>) -> Worke
         Either::Right(((), _)) => {
             tracing::warn!(cluster = name, "the pass ran out of time before this cluster was done");
             let message = "the pass ran out of time".to_owned();
-            let report =
-                ClusterReport { conditions, ..unhandled(&name, Outcome::Failed, Reason::DeadlineNear, message) };
+            let report = ClusterReport {
+                conditions,
+                ..ClusterReport::plain(&name, Outcome::Failed, Reason::DeadlineNear, message)
+            };
             Worked { report, unsettled: true, journals: Vec::new() }
         }
-    }
-}
-
-fn unhandled(name: &str, outcome: Outcome, reason: Reason, message: String) -> ClusterReport {
-    ClusterReport {
-        name: name.to_owned(),
-        outcome,
-        reason,
-        message,
-        conditions: Conditions::new(),
-        actions: Vec::new(),
     }
 }

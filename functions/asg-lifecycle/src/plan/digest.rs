@@ -206,7 +206,7 @@ impl<'a> Digest<'a> {
         let leading = leader.id().and_then(|id| seen.postgres(id));
         for node in by_id.values_mut() {
             let said = node.member.zip(node.postgres);
-            node.streams = said.is_some_and(|(member, postgres)| seen.streams(member, postgres, leading));
+            node.streams = said.is_some_and(|(member, postgres)| member.streams(postgres, leading));
         }
         let topologies = || seen.topologies.values().filter_map(Seen::known);
         let timeline = leader

@@ -1,6 +1,7 @@
 //! A node's way out: one step at a time, and each looked for before it is taken. Nothing here answers a hook while the node
 //! leads, serves, or votes in etcd (invariant L1).
 
+mod farewell;
 mod gate;
 mod stop;
 
@@ -137,13 +138,8 @@ fn alive(context: &Context<'_>, digest: &Digest<'_>, node: &Node<'_>, journal: &
     if let Some(verdict) = stop::stop(context, digest, node, journal, last) {
         return verdict;
     }
-    if !journal.is_over(Step::FinalRestorePoint) {
-        let why = if context.has_snapshots {
-            "this version takes no restore points yet"
-        } else {
-            "the spec asks for no restore points"
-        };
-        journal.end(Step::FinalRestorePoint, Status::Skipped, context.now, why);
+    if let Some(verdict) = farewell::farewell(context, node, journal, last) {
+        return verdict;
     }
     if let Some(verdict) = out_of_etcd(context, digest, node, journal, last) {
         return verdict;

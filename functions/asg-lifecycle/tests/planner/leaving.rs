@@ -2,9 +2,10 @@
 
 use asg_lifecycle::action::Action;
 use asg_lifecycle::journal::{Status, Step};
-use asg_lifecycle::observed::Part;
+use asg_lifecycle::observed::{Part, Seen};
 use domain::reason::Reason;
 use ports::{CommandState, Health, HookResult, InstanceState, LifecycleState};
+use runtime::records::{PointKind, RestorePoint};
 
 use crate::world::{READERS, WRITERS, World, address, nodes};
 
@@ -107,6 +108,54 @@ fn lifecycle_case_10_and_11_the_last_node_stays_unless_it_is_decommissioned() {
     world.says("i-1", stopped());
     world.stopped("i-1");
     assert_eq!(world.does(), ["Continue"], "the last voter goes with its node");
+}
+
+/// The last node of a cluster that is decommissioned, stopped, in a cluster that has restore points.
+fn last_and_stopped() -> World {
+    let mut world = alone();
+    world.has_snapshots = true;
+    world.nodes = nodes(|n| n["decommission"] = true.into());
+    world.state.protected = None;
+    assert_eq!(world.does(), ["DeregisterNode"]);
+    world.deregistered("i-1");
+    assert_eq!(world.does(), ["Revoke", "StopNode"]);
+    world.journal("i-1").steps.get_mut(&Step::Stop).unwrap().evidence = "command c-1".to_owned();
+    world.says("i-1", stopped());
+    world.stopped("i-1");
+    world
+}
+
+#[test]
+fn l2_the_last_node_goes_when_its_final_restore_point_is_whole() {
+    let mut world = last_and_stopped();
+    let older = RestorePoint { kind: PointKind::Final, good: true, slot: world.now, ..RestorePoint::default() };
+    world.after(60);
+    let asked = world.step();
+    let [Action::AskFinalRestorePoint(request)] = asked.as_slice() else { panic!("{asked:?}") };
+    assert_eq!((request.instance.as_deref(), request.kind), (Some("i-1"), PointKind::Final));
+    for seen in [Seen::Absent, Seen::Unknown("timed out".to_owned()), Seen::Known(vec![older.clone()])] {
+        world.seen.restore_points = seen;
+        world.after(20);
+        assert_eq!(world.does(), Vec::<&str>::new(), "it is asked for once, and an older one is none");
+        assert_eq!(world.reason(), Reason::FinalRestorePointPending);
+    }
+    let scheduled = RestorePoint { slot: world.now, kind: PointKind::Scheduled, ..older.clone() };
+    world.seen.restore_points = Seen::Known(vec![scheduled]);
+    assert_eq!(world.does(), Vec::<&str>::new(), "taken while it ran");
+    let last = RestorePoint { slot: request.at, ..older };
+    world.seen.restore_points = Seen::Known(vec![last]);
+    assert_eq!(world.does(), ["Continue"]);
+}
+
+#[test]
+fn a_final_restore_point_that_does_not_come_is_asked_for_again() {
+    let mut world = last_and_stopped();
+    assert_eq!(world.does(), ["AskFinalRestorePoint"]);
+    world.seen.restore_points = Seen::Absent;
+    assert!(!world.after(600).does().contains(&"AskFinalRestorePoint"));
+    assert!(world.after(1800).does().contains(&"AskFinalRestorePoint"));
+    world.has_snapshots = false;
+    assert!(world.after(60).does().contains(&"Continue"), "nobody asks for one any more");
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn point(set: &str, devices: &[&str]) -> RestorePoint {
             iops: Some(6000),
             throughput: Some(250),
             key: Some("alias/db".to_owned()),
+            ..RestoreMember::default()
         };
         ((*device).to_owned(), member)
     };
@@ -29,6 +30,7 @@ fn point(set: &str, devices: &[&str]) -> RestorePoint {
         region: "eu-central-1".to_owned(),
         good: true,
         members: devices.iter().map(member).collect(),
+        ..RestorePoint::default()
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) const READERS: &str =
 /// What is seen, what is kept, and what the spec says. Everything may be changed before a look.
 pub(crate) struct World {
     pub(crate) nodes: Nodes,
+    /// The spec asks for restore points.
+    pub(crate) has_snapshots: bool,
     pub(crate) seen: Observed,
     pub(crate) state: State,
     pub(crate) new: bool,
@@ -62,6 +64,7 @@ fn member(id: &str, part: Part) -> Member {
     Member {
         name: name(id),
         address: Some(address(id)),
+        port: Some(5432),
         part,
         state: state.to_owned(),
         timeline: Some(3),
@@ -84,6 +87,7 @@ impl World {
     pub(crate) fn at_rest() -> Self {
         let mut world = Self {
             nodes: nodes(|_| {}),
+            has_snapshots: false,
             seen: Observed::default(),
             state: State { system: Some("7268616322854375442".to_owned()), ..State::default() },
             new: false,
@@ -310,7 +314,7 @@ impl World {
         let view = View {
             name: "acme",
             nodes: &self.nodes,
-            has_snapshots: false,
+            has_snapshots: self.has_snapshots,
             state: &self.state,
             state_is_new: self.new,
             journals: &self.journals,

@@ -22,7 +22,7 @@ use runtime::report::{ActionReport, ClusterReport, Outcome};
 use self::act::Refusal;
 pub(super) use self::first::{FirstLook, ProbeWanted};
 pub(super) use self::look::ROUTES;
-use super::{Errand, Watcher, metrics, unhandled};
+use super::{Errand, Watcher, metrics};
 use crate::Ports;
 use crate::action::Action;
 use crate::observe::Listed;
@@ -31,7 +31,7 @@ use crate::plan::desired::Times;
 use crate::plan::ending::{Ended, ending};
 use crate::plan::routes::{FleetRoutes, OtherClusters};
 use crate::plan::{Plan, View, plan};
-use crate::state::WatcherState;
+use crate::state::{FUNCTION, WatcherState};
 
 /// How often a cluster is looked at again in one pass, after something was done. What is left then is the next pass's.
 const ROUNDS: usize = 4;
@@ -112,11 +112,9 @@ impl<P: Ports> Job<'_, P> {
         let mut progress = Progress::default();
         let ended = job.reconcile(spec, first, &mut progress).await;
         if let Some(lease) = progress.lease.take() {
-            match job.let_go_of(lease).await {
-                // Somebody came while we held the lock: what they saw may be newer than what we saw.
-                Ok(true) if ended.is_ok() => job.watcher.memory.wake(),
-                Ok(_) => {}
-                Err(error) => tracing::warn!(cluster = name, %error, "the lock was not released; it runs out"),
+            // Somebody came while we held the lock: what they saw may be newer than what we saw.
+            if runtime::hold::let_go(job.watcher.ports.table(), &name, lease).await && ended.is_ok() {
+                job.watcher.memory.wake();
             }
         }
         let report = match ended {
@@ -133,11 +131,15 @@ impl<P: Ports> Job<'_, P> {
                     Stop::Locked(message) => (Outcome::Waiting, Reason::Locked, message),
                     Stop::Table(message) => (Outcome::Failed, Reason::StateUnreadable, message),
                 };
-                ClusterReport { conditions, actions: progress.reports, ..unhandled(&name, outcome, reason, message) }
+                ClusterReport {
+                    conditions,
+                    actions: progress.reports,
+                    ..ClusterReport::plain(&name, outcome, reason, message)
+                }
             }
         };
         if report.outcome != Outcome::Unchanged || !report.actions.is_empty() {
-            metrics::log_line(&report, generation);
+            report.log(FUNCTION, generation);
         }
         report
     }
@@ -150,7 +152,10 @@ impl<P: Ports> Job<'_, P> {
     }
 
     fn untouched(&self, outcome: Outcome, reason: Reason, message: String) -> ClusterReport {
-        ClusterReport { conditions: self.conditions(), ..unhandled(&self.record.name, outcome, reason, message) }
+        ClusterReport {
+            conditions: self.conditions(),
+            ..ClusterReport::plain(&self.record.name, outcome, reason, message)
+        }
     }
 
     /// What a spec asks for now. A deleted cluster asks for nothing.

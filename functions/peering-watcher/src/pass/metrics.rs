@@ -1,8 +1,7 @@
-//! What a pass says to CloudWatch, and its one log line.
+//! What a pass says to CloudWatch.
 
 use std::collections::BTreeMap;
 
-use domain::condition::Status;
 use jiff::Timestamp;
 use ports::Clock as _;
 use runtime::report::ClusterReport;
@@ -76,26 +75,4 @@ pub(super) fn of_a_cluster<P: Ports>(
 
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64()
-}
-
-/// One wide line for a cluster that is not settled.
-pub(super) fn log_line(report: &ClusterReport, generation: u64) {
-    let actions: Vec<String> = report.actions.iter().map(|a| format!("{} {}: {}", a.action, a.on, a.result)).collect();
-    let conditions: Vec<String> = report
-        .conditions
-        .iter()
-        .filter(|(_, c)| c.status != Status::True)
-        .map(|(kind, c)| format!("{}={}/{}", kind.name(), c.status, c.reason))
-        .collect();
-    tracing::info!(
-        function = FUNCTION,
-        cluster = report.name,
-        generation,
-        outcome = report.outcome.name(),
-        reason = report.reason.code(),
-        detail = report.message,
-        actions = actions.join("; "),
-        conditions = conditions.join(" "),
-        "cluster"
-    );
 }

@@ -88,7 +88,7 @@ pub async fn pass<P: Ports>(watcher: &Watcher<P>, errand: &Errand<'_>) -> Result
     let mut reports = Vec::new();
     for (name, error) in &fleet.unreadable {
         if errand.look.cluster.as_ref().is_none_or(|wanted| wanted == name) {
-            reports.push(unhandled(name, Outcome::Blocked, Reason::SpecUnreadable, error.to_string()));
+            reports.push(ClusterReport::plain(name, Outcome::Blocked, Reason::SpecUnreadable, error.to_string()));
         }
     }
 
@@ -116,7 +116,7 @@ pub async fn pass<P: Ports>(watcher: &Watcher<P>, errand: &Errand<'_>) -> Result
         .collect();
     if let Some(name) = errand.look.cluster.as_ref().filter(|_| jobs.is_empty() && reports.is_empty()) {
         let message = format!("there is no cluster `{name}`");
-        reports.push(unhandled(name, Outcome::Blocked, Reason::UnknownCluster, message));
+        reports.push(ClusterReport::plain(name, Outcome::Blocked, Reason::UnknownCluster, message));
     }
 
     // Who waited longest for a look comes first, so that a spent budget starves nobody.
@@ -201,19 +201,8 @@ async fn within<P: Ports>(ports: &P, until: Timestamp, job: Job<'_, P>, first: O
         Either::Right(((), _)) => {
             tracing::warn!(cluster = name, "the pass ran out of time before this cluster was done");
             let message = "the pass ran out of time".to_owned();
-            ClusterReport { conditions, ..unhandled(&name, Outcome::Failed, Reason::DeadlineNear, message) }
+            ClusterReport { conditions, ..ClusterReport::plain(&name, Outcome::Failed, Reason::DeadlineNear, message) }
         }
-    }
-}
-
-fn unhandled(name: &str, outcome: Outcome, reason: Reason, message: String) -> ClusterReport {
-    ClusterReport {
-        name: name.to_owned(),
-        outcome,
-        reason,
-        message,
-        conditions: Conditions::new(),
-        actions: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use ports::{Expect, Item, Key, PortError, Table, Write};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Acknowledgement, Unreadable, decode, encode};
+use super::{Acknowledgement, TakeRequest, Unreadable, decode, encode};
 
 /// The stack that owns a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +116,8 @@ pub struct Fleet {
     pub clusters: Vec<ClusterRecord>,
     /// Acknowledgements that were not used yet.
     pub acknowledgements: Vec<Acknowledgement>,
+    /// Restore points that were asked for and are not begun yet.
+    pub takes: Vec<TakeRequest>,
     /// Items that could not be read: the cluster's name as the sort key has it, and why. Never mistaken for absence.
     pub unreadable: Vec<(String, Unreadable)>,
 }
@@ -132,6 +134,13 @@ impl Fleet {
                 match Acknowledgement::read(&item) {
                     Ok(acknowledgement) => fleet.acknowledgements.push(acknowledgement),
                     Err(error) => tracing::warn!(%error, "an acknowledgement cannot be read and is not used"),
+                }
+            } else if TakeRequest::is_one(&item) {
+                match TakeRequest::read(&item) {
+                    Ok(request) => fleet.takes.push(request),
+                    Err(error) => {
+                        tracing::warn!(%error, "a request for a restore point cannot be read and is not used")
+                    }
                 }
             } else {
                 match ClusterRecord::read(&item) {

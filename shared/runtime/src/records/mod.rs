@@ -6,7 +6,8 @@
 //! | `cluster` | `<name>#ack#<what>` | an acknowledgement, until it is used |
 //! | `claim#<key>` | `claim` | who holds a target group or an Auto Scaling group |
 //! | `state#<function>` | `<name>` | what a function knows and did about a cluster |
-//! | `restore#<name>` | any | a restore point in one Region |
+//! | `cluster` | `<name>#take#<time>.<kind>` | a restore point that was asked for, until it is begun |
+//! | `restore#<name>` | `<set>#<region>` | a restore point in one Region |
 //! | `lock#<name>` | `lock` | the cluster's lock |
 //! | `answer#<request>` | `answer` | that a custom-resource event was answered, 7 days |
 //! | `control` | `pause`, `fleet-brake` | the brakes |
@@ -18,18 +19,21 @@
 mod acknowledgement;
 mod audit;
 mod claim;
+mod closing;
 mod cluster;
 mod control;
 mod restore_point;
 mod state;
+mod take_request;
 
 pub use acknowledgement::Acknowledgement;
 pub use audit::{AUDIT_DAYS, AuditEntry};
 pub use claim::ClaimRecord;
 pub use cluster::{ClusterRecord, Fleet, Owner, Stored, Tombstone};
 pub use control::{Control, Pause};
-pub use restore_point::{RestoreMember, RestorePoint};
+pub use restore_point::{Grade, Hold, Origin, Phase, PointKind, RestoreMember, RestorePoint};
 pub use state::{Kept, StateRecord};
+pub use take_request::TakeRequest;
 
 /// A stored document that does not have the shape that it should have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

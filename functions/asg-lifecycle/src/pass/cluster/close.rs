@@ -1,9 +1,8 @@
 //! How a cluster's pass closes: notices, and a cluster that asks for nothing any more.
 
 use domain::spec::ClusterSpec;
-use ports::{AutoScaling as _, Notices as _, Table as _, Write};
-use runtime::notice::Notice;
-use runtime::records::{Acknowledgement, ClaimRecord, ClusterRecord, Tombstone};
+use ports::{AutoScaling as _, Table as _};
+use runtime::notice;
 
 use super::{Job, Progress, Stop};
 use crate::Ports;
@@ -29,15 +28,7 @@ impl<P: Ports> Job<'_, P> {
             self.take_lock(progress).await?;
         }
         let known = self.known_state();
-        let mut unsent = Vec::new();
-        for notice in Notice::news(known.unsent.clone()) {
-            let body = serde_json::to_string(&notice).unwrap_or_default();
-            tracing::info!(cluster = notice.cluster, condition = notice.condition, to = %notice.to, reason = notice.reason, detail = notice.message, "notice");
-            if let Err(error) = ports.notices().publish(&notice.subject(), &body).await {
-                tracing::warn!(cluster = notice.cluster, %error, "a notice was not sent; it is sent again in the next pass");
-                unsent.push(notice);
-            }
-        }
+        let unsent = notice::send(ports.notices(), known.unsent.clone()).await;
         let audit = self.audit_writes(progress);
         let journals = progress.kept.iter().map(|kept| kept.journal.clone()).collect();
         self.store(progress, journals, LifecycleState { unsent, ..known }, audit).await
@@ -57,38 +48,10 @@ impl<P: Ports> Job<'_, P> {
             let cluster = self.record.name.as_str();
             tracing::warn!(cluster, instance, %error, "the leader stays protected from scale-in");
         }
-        let mut writes = self.forgotten();
+        let state = (self.state.version > 0).then(|| self.state.delete(FUNCTION, &self.record.name));
+        let mut writes = self.record.forgotten_by(FUNCTION, GROUP, &self.acknowledged, state);
         writes.extend(self.audit_writes(progress));
         ports.table().write(writes).await?;
         Ok(Ended::let_go())
-    }
-
-    /// Our part of a cluster goes: with the last function's part the record, its claims and its acknowledgements.
-    fn forgotten(&self) -> Vec<Write> {
-        let mut writes = Vec::new();
-        if self.state.version > 0 {
-            writes.push(self.state.delete(FUNCTION, &self.record.name));
-        }
-        let Some(tombstone) = &self.record.tombstone else {
-            let groups: Vec<String> =
-                self.record.releasing.iter().filter(|claim| claim.starts_with(GROUP)).cloned().collect();
-            if !groups.is_empty() {
-                writes.extend(groups.iter().map(|claim| ClaimRecord::release(claim)));
-                let releasing = self.record.releasing.iter().filter(|claim| !groups.contains(claim)).cloned().collect();
-                writes.push(ClusterRecord { releasing, ..self.record.clone() }.put());
-            }
-            return writes;
-        };
-        let awaiting: Vec<String> = tombstone.awaiting.iter().filter(|f| *f != FUNCTION).cloned().collect();
-        if awaiting.is_empty() {
-            writes.push(self.record.delete());
-            let claims = self.record.claims.iter().chain(&self.record.releasing);
-            writes.extend(claims.map(|what| ClaimRecord::release(what)));
-            writes.extend(self.acknowledged.iter().map(Acknowledgement::used));
-        } else if awaiting.len() < tombstone.awaiting.len() {
-            let tombstone = Some(Tombstone { awaiting, ..tombstone.clone() });
-            writes.push(ClusterRecord { tombstone, ..self.record.clone() }.put());
-        }
-        writes
     }
 }

@@ -1,12 +1,11 @@
 //! How a cluster's pass closes: notices, claims that are free, records that go.
 
-use ports::{Notices as _, Table as _};
-use runtime::notice::Notice;
-use runtime::records::Acknowledgement;
+use ports::Table as _;
+use runtime::notice;
 
 use super::{Job, Progress, Stop};
 use crate::Ports;
-use crate::pass::ledger;
+use crate::pass::ledger::{self, TARGET_GROUP};
 use crate::plan::ending::Ended;
 use crate::state::{FUNCTION, WatcherState};
 
@@ -29,15 +28,7 @@ impl<P: Ports> Job<'_, P> {
         if progress.lease.is_none() && self.take_lock(progress).await? {
             return Ok(());
         }
-        let mut unsent = Vec::new();
-        for notice in Notice::news(state.unsent.clone()) {
-            let body = serde_json::to_string(&notice).unwrap_or_default();
-            tracing::info!(cluster = notice.cluster, condition = notice.condition, to = %notice.to, reason = notice.reason, detail = notice.message, "notice");
-            if let Err(error) = ports.notices().publish(&notice.subject(), &body).await {
-                tracing::warn!(cluster = notice.cluster, %error, "a notice was not sent; it is sent again in the next pass");
-                unsent.push(notice);
-            }
-        }
+        let unsent = notice::send(ports.notices(), state.unsent.clone()).await;
         let mut writes = releasable;
         writes.extend(self.audit_writes(progress));
         let new = WatcherState { unsent, ..state };
@@ -51,17 +42,8 @@ impl<P: Ports> Job<'_, P> {
         if progress.lease.is_none() && self.take_lock(progress).await? {
             return Ok(Ended::tearing_down());
         }
-        let mut writes = match &self.record.tombstone {
-            Some(tombstone) => {
-                let used = self.acknowledged.iter().map(Acknowledgement::used);
-                ledger::finish(self.record, tombstone, &self.state, used)
-            }
-            None => {
-                let mut writes = ledger::releasable(self.record, &WatcherState::default());
-                writes.push(self.state.delete(FUNCTION, &self.record.name));
-                writes
-            }
-        };
+        let state = self.state.delete(FUNCTION, &self.record.name);
+        let mut writes = self.record.forgotten_by(FUNCTION, TARGET_GROUP, &self.acknowledged, Some(state));
         writes.extend(self.audit_writes(progress));
         ports.table().write(writes).await?;
         Ok(Ended::torn_down())

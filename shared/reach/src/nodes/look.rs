@@ -5,12 +5,11 @@ use std::net::Ipv4Addr;
 
 use domain::spec::Nodes;
 use jiff::Timestamp;
-use reach::gateway::{ErrorCode, PatroniGetItem, PatroniQuestion, Said, Verb};
-use reach::patroni::{self, ClusterView, DynamicConfig, NodeRole, NodeView, Synchronous};
 
-use super::asking::{Asker, Unanswered};
-use crate::Ports;
-use crate::observed::{Member, Observed, Part, Postgres, Seen, Settings, Topology};
+use super::{Member, Part, Postgres, Seen, Settings, Topology};
+use crate::asking::{Asker, Unanswered, Ways};
+use crate::gateway::{ErrorCode, PatroniGetItem, PatroniQuestion, Said, Verb};
+use crate::patroni::{self, ClusterView, DynamicConfig, NodeRole, NodeView, Synchronous};
 
 /// A node that reached the DCS this much earlier than another speaks of the past, in seconds, unless Patroni's loop is longer.
 const CUT_OFF: u64 = 30;
@@ -19,16 +18,23 @@ const CUT_OFF: u64 = 30;
 const TTL: u64 = 30;
 const LOOP_WAIT: u64 = 10;
 
-/// Asks all of it in one request.
-pub(super) async fn look<P: Ports>(
-    asker: &Asker<'_, P>,
-    nodes: &Nodes,
-    running: &BTreeMap<String, Ipv4Addr>,
-    seen: &mut Observed,
-) {
+/// What a look at Patroni has shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// The cluster, as each running node's Patroni has it.
+    pub topologies: BTreeMap<String, Seen<Topology>>,
+    /// What each running node's Patroni says of its PostgreSQL. `Absent`: nothing listens there.
+    pub postgres: BTreeMap<String, Seen<Postgres>>,
+    /// The dynamic configuration, from any node.
+    pub settings: Seen<Settings>,
+}
+
+/// Asks the Patroni of every node that runs, all of it in one request. `running`: their addresses, by instance.
+pub async fn look<W: Ways>(asker: &Asker<'_, W>, nodes: &Nodes, running: &BTreeMap<String, Ipv4Addr>) -> Looked {
+    let mut seen = Looked::default();
     let credentials = match asker.keys.credentials(&nodes.patroni.credentials_secret) {
         Ok(credentials) => credentials,
-        Err(why) => return unknown(running, seen, &why),
+        Err(why) => return unknown(running, &why),
     };
     let mut items = Vec::new();
     let mut asked = Vec::new();
@@ -36,7 +42,7 @@ pub(super) async fn look<P: Ports>(
         for (id, address) in running {
             let tls = match asker.keys.tls(nodes.patroni.tls.as_ref(), *address) {
                 Ok(tls) => tls,
-                Err(why) => return unknown(running, seen, &why),
+                Err(why) => return unknown(running, &why),
             };
             items.push(PatroniGetItem {
                 id: items.len().to_string(),
@@ -50,7 +56,7 @@ pub(super) async fn look<P: Ports>(
         }
     }
     if items.is_empty() {
-        return;
+        return seen;
     }
     let answers: Vec<Result<Said, Unanswered>> = asker.ask(Verb::PatroniGet, items).await;
     let mut last_seen: BTreeMap<String, u64> = BTreeMap::new();
@@ -86,14 +92,15 @@ pub(super) async fn look<P: Ports>(
             postgres.cut_off = newest.saturating_sub(at) > cut_off;
         }
     }
+    seen
 }
 
-fn unknown(running: &BTreeMap<String, Ipv4Addr>, seen: &mut Observed, why: &str) {
-    for id in running.keys() {
-        seen.topologies.insert(id.clone(), Seen::Unknown(why.to_owned()));
-        seen.postgres.insert(id.clone(), Seen::Unknown(why.to_owned()));
+fn unknown(running: &BTreeMap<String, Ipv4Addr>, why: &str) -> Looked {
+    Looked {
+        topologies: running.keys().map(|id| (id.clone(), Seen::Unknown(why.to_owned()))).collect(),
+        postgres: running.keys().map(|id| (id.clone(), Seen::Unknown(why.to_owned()))).collect(),
+        settings: Seen::Unknown(why.to_owned()),
     }
-    seen.settings = Seen::Unknown(why.to_owned());
 }
 
 fn read<T>(answer: Result<Said, Unanswered>, read: impl FnOnce(&Said) -> Result<T, patroni::Unreadable>) -> Seen<T> {
@@ -128,6 +135,7 @@ fn member(member: &patroni::Member) -> Member {
             let first = addresses.next();
             first.filter(|first| addresses.all(|other| other == *first))
         },
+        port: member.port,
         part: match &member.role {
             Role::Leader | Role::StandbyLeader => Part::Leader,
             // It holds the lock, and its promotion is not complete (`cluster_as_json` of Patroni newer than 4.1).
