@@ -20,6 +20,11 @@ DEFAULT_PACE = {
     "accept_after": 0.0,
     # A volume is `creating`, `attaching`, `detaching`.
     "volume": 0.2,
+    # The snapshots of one CreateSnapshots are `pending`; a copy, once it is its turn; the snapshot of CreateSnapshot, which most
+    # tests only need as a source.
+    "snapshot": 0.5,
+    "copy": 0.5,
+    "single_snapshot": 0.0,
     # From SendCommand to the script's start, and to GetCommandInvocation's knowing of it.
     "command_delay": 0.0,
     "command_unknown": 0.2,

@@ -9,12 +9,15 @@ import re
 
 from moto.awslambda.models import lambda_backends
 from moto.dynamodb.models import dynamodb_backends
+from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sns.models import sns_backends
 from moto.sts.models import sts_backends
 
+import encryption_keys
+import snapshots
 import stacks
 from groups import groups
 from world import ACCOUNT, world
@@ -138,7 +141,7 @@ def _group_of_instance(name, params, region, lambda_api):
 
 def _ec2_resources(name, params, region, lambda_api):
     """One need for each id, whatever parameter it is in."""
-    ids = [value for key, value in params.items() if key.partition(".")[0] in ("InstanceId", "VolumeId", "ResourceId")]
+    ids = [value for key, value in params.items() if key.partition(".")[0] in ("InstanceId", "VolumeId", "SnapshotId", "ResourceId")]
     return [_ec2_resource(name, one, region) for one in ids]
 
 
@@ -162,6 +165,46 @@ def _new_volume(name, params, region, lambda_api):
     if volume["request_tags"]:
         needs.append({**volume, "action": "ec2:CreateTags", "create_action": "CreateVolume"})
     return needs
+
+
+def _new_snapshots(name, params, region, lambda_api):
+    """Of the instance, of each volume that is taken, and of the snapshots, which have no ids yet and no tags but those given."""
+    instance = params["InstanceSpecification.InstanceId"]
+    listed = "InstanceSpecification.ExcludeDataVolumeId."
+    excluded = [value for key, value in params.items() if key.startswith(listed)]
+    backend = ec2_backends[ACCOUNT][region]
+    found = backend.get_instance_by_id(instance)
+    try:
+        boot = params.get("InstanceSpecification.ExcludeBootVolume") == "true"
+        volumes = snapshots.included(backend, found, boot, excluded) if found else []
+    except EC2ClientError:
+        volumes = []
+    return [
+        _ec2_resource(name, instance, region),
+        *[_ec2_resource(name, one.id, region) for one in volumes],
+        *_new_snapshot(name, params, region),
+    ]
+
+
+def _copied_snapshot(name, params, region, lambda_api):
+    """Of the copy, and of its source in its own Region ("Resource-level permissions for CopySnapshot" in the EBS user guide has both)."""
+    return [*_new_snapshot(name, params, region), _ec2_resource(name, params["SourceSnapshotId"], params["SourceRegion"])]
+
+
+def _new_snapshot(name, params, region):
+    snapshot = {**_need(name, f"arn:{PARTITION}:ec2:{region}::snapshot/*", {}), "request_tags": _request_tags(params)}
+    if not snapshot["request_tags"]:
+        return [snapshot]
+    return [snapshot, {**snapshot, "action": "ec2:CreateTags", "create_action": name.partition(":")[2]}]
+
+
+def _key(name, params, region, lambda_api):
+    """An alias is authorized on its key."""
+    found = encryption_keys.found(region, params["KeyId"])
+    if found is None:
+        return [_need(name, _arn("kms", region, f"key/{params['KeyId'].rpartition('/')[2]}"), None)]
+    tags = encryption_keys.backend(region).list_resource_tags(found.id)["Tags"]
+    return [_need(name, found.arn, {tag["TagKey"]: tag["TagValue"] for tag in tags})]
 
 
 def _tagging(name, params, region, lambda_api):
@@ -222,9 +265,23 @@ NEEDS = {
     **{f"dynamodb:{name}": _transaction for name in ("TransactGetItems", "TransactWriteItems")},
     **{
         f"ec2:{name}": _anything
-        for name in ("DescribeInstances", "DescribeRouteTables", "DescribeSnapshots", "DescribeVolumes", "DescribeVpcPeeringConnections")
+        for name in (
+            "DescribeImages",
+            "DescribeInstances",
+            "DescribeLockedSnapshots",
+            "DescribeRouteTables",
+            "DescribeSnapshots",
+            "DescribeVolumes",
+            "DescribeVpcPeeringConnections",
+        )
     },
-    **{f"ec2:{name}": _ec2_resources for name in ("AttachVolume", "DeleteVolume", "DetachVolume")},
+    **{
+        f"ec2:{name}": _ec2_resources
+        for name in ("AttachVolume", "DeleteSnapshot", "DeleteVolume", "DescribeSnapshotAttribute", "DetachVolume")
+    },
+    "ec2:CreateSnapshots": _new_snapshots,
+    "ec2:CopySnapshot": _copied_snapshot,
+    "kms:DescribeKey": _key,
     "ec2:ModifyInstanceAttribute": _attribute,
     **{f"ec2:{name}": _tagging for name in ("CreateTags", "DeleteTags")},
     "ec2:CreateVolume": _new_volume,

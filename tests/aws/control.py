@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 import api
 import commands
+import encryption_keys
 import instances
 import items
 import load_balancers
@@ -17,6 +18,7 @@ import pages
 import peerings
 import routes
 import shown
+import snapshots
 import stacks
 import volumes
 from agenda import agenda
@@ -76,6 +78,13 @@ class Control:
             ("GET", "actions"): lambda *_: [shown.action(one) for one in groups.actions],
             ("GET", "events"): lambda query, _: [one for one in groups.events if one["n"] > int(query.get("since", 0))],
             ("POST", "volume"): self.change_volume,
+            ("GET", "volumes"): lambda *_: shown.volumes(),
+            ("POST", "snapshot"): lambda _, body: snapshots.change(body),
+            ("POST", "snapshots"): lambda _, body: snapshots.by_hand(body),
+            ("GET", "snapshots"): lambda *_: snapshots.all_shown(),
+            ("POST", "quotas"): lambda _, body: snapshots.registry.limit(body),
+            ("GET", "quotas"): lambda *_: snapshots.registry.quotas,
+            ("POST", "key"): lambda _, body: encryption_keys.change(body),
         }
 
     def __call__(self, environ, body):
@@ -102,6 +111,7 @@ class Control:
     def reset(self, *_):
         commands.reset()
         groups.reset()
+        snapshots.registry.reset()
         agenda.reset()
         world.reset()
         addresses.reset()
@@ -149,8 +159,12 @@ class Control:
         groups.wait(member, body["state"], [hook], body["origin"], body["destination"])
 
     def change_volume(self, _, body):
-        known(body, {"volume_id", "stuck"}, "volume")
-        volumes.set_stuck(world.ec2.get_volume(body["volume_id"]), body["stuck"])
+        known(body, {"volume_id", "stuck", "file", "hold", "release"}, "volume")
+        volume = world.ec2.get_volume(body["volume_id"])
+        if "stuck" in body:
+            volumes.set_stuck(volume, body["stuck"])
+        for name in {"file", "hold", "release"} & set(body):
+            setattr(volume, name, body[name])
 
     def change_peering(self, _, body):
         known(body, {"connection_id", "state", "message", "peer_cidrs", "own_cidrs", "peer_resolves", "vanish"}, "peering")

@@ -19,6 +19,7 @@ THROTTLES = {
     "secretsmanager": (400, "ThrottlingException", "Rate exceeded"),
     "autoscaling": (400, "Throttling", "Rate exceeded"),
     "ssm": (400, "ThrottlingException", "Rate exceeded"),
+    "kms": (400, "ThrottlingException", "Rate exceeded"),
 }
 FAILURES = {
     "ec2": (500, "InternalError", "An internal error has occurred"),
@@ -29,6 +30,7 @@ FAILURES = {
     "secretsmanager": (500, "InternalServiceError", "An error occurred on the server side."),
     "autoscaling": (500, "InternalFailure", "The request processing has failed because of an unknown error."),
     "ssm": (500, "InternalServerError", "An error occurred on the server side."),
+    "kms": (500, "KMSInternalException", "An internal exception occurred."),
 }
 NAMESPACES = {
     "elasticloadbalancing": "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
@@ -145,7 +147,7 @@ def error(service, status, code, message):
         package = DYNAMODB_PACKAGES.get(code, "com.amazonaws.dynamodb.v20120810")
         body = json.dumps({"__type": f"{package}#{code}", "message": message})
         content_type = "application/x-amz-json-1.0"
-    elif service in ("secretsmanager", "ssm"):
+    elif service in ("secretsmanager", "ssm", "kms"):
         body = json.dumps({"__type": code, "Message": message})
         content_type = "application/x-amz-json-1.1"
     elif service == "ec2":

@@ -3,7 +3,16 @@
 import base64
 
 # The most that AWS puts in one page.
-MOST = {"peerings": 1000, "route_tables": 100, "target_groups": 400, "groups": 100, "group_instances": 50}
+MOST = {
+    "peerings": 1000,
+    "route_tables": 100,
+    "target_groups": 400,
+    "groups": 100,
+    "group_instances": 50,
+    "snapshots": 1000,
+    "locked_snapshots": 1000,
+    "images": 1000,
+}
 
 _limits = {}
 

@@ -70,13 +70,14 @@ def _serve_aws(port, lambda_api):
     import load_balancers
     import peerings
     import routes
+    import snapshot_api
     import stacks
     import volumes
     from control import Control
     from journal import Journal
     from wire import Server, Wire, handler_class
 
-    for module in (load_balancers, peerings, routes, stacks, volumes, instances, auto_scaling, commands):
+    for module in (load_balancers, peerings, routes, stacks, volumes, snapshot_api, instances, auto_scaling, commands):
         module.install()
     control = Control()
     # moto looks through all members of a class for each request.

@@ -29,6 +29,26 @@ def instances():
     return [instance(member) if member else {"group": None, **_machine(one), "state": None} for one, member in found]
 
 
+def volumes():
+    """All of the world's Region, with the file that stands for one's bytes, where there is one."""
+    if world.vpc_id is None:
+        return []
+    return [
+        {
+            "volume_id": one.id,
+            "status": one.status,
+            "size": one.size,
+            "snapshot_id": one.snapshot_id,
+            "instance_id": one.attachment.instance.id if one.attachment else None,
+            "device": one.attachment.device if one.attachment else None,
+            "encrypted": one.encrypted,
+            "key": one.kms_key_id,
+            "file": one.file,
+        }
+        for one in world.ec2.volumes.values()
+    ]
+
+
 def _machine(one):
     return {
         "instance_id": one.id,

@@ -12,6 +12,8 @@ from moto.ec2.models.elastic_block_store import EBSBackend, Volume, VolumeAttach
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses.elastic_block_store import ElasticBlockStore
 
+import encryption_keys
+import snapshot_files
 from agenda import agenda
 
 ATTACHABLE_TO = ("pending", "running", "stopping", "stopped")
@@ -39,10 +41,13 @@ def _create(response):
                 "with different requests, unless the requests are identical",
             )
         return ActionResult(volume)
-    snapshot = response._get_param("SnapshotId")
+    snapshot = response._get_param("SnapshotId") and response.ec2_backend.get_snapshot(response._get_param("SnapshotId"))
     if snapshot:
-        _check_snapshot(response.ec2_backend.get_snapshot(snapshot), response._get_param("Size"))
+        _check_snapshot(snapshot, response._get_param("Size"))
     made = create_volume_plainly(response)
+    if snapshot:
+        made.result.kms_key_id = made.result.kms_key_id or snapshot.kms_key_id
+        snapshot_files.give(made.result, snapshot)
     if token:
         tokens[token] = asked, made.result
     return made
@@ -51,6 +56,8 @@ def _create(response):
 def _check_snapshot(snapshot, size):
     if snapshot.status != "completed":
         raise EC2ClientError("IncorrectState", f"Snapshot is in invalid state - {snapshot.status}")
+    if snapshot.storage_tier != "standard":
+        raise EC2ClientError("IncorrectState", f"Snapshot {snapshot.id} is archived and must be restored first")
     if size is not None and int(size) < snapshot.volume.size:
         raise EC2ClientError(
             "InvalidParameterValue",
@@ -185,6 +192,9 @@ def install():
         volume.ready_at = agenda.now() + agenda.pace["volume"]
         volume.stuck = False
         volume.launched_with = None
+        volume.file = volume.hold = volume.release = None
+        if volume.kms_key_id:
+            volume.kms_key_id = encryption_keys.arn(volume.ec2_backend.region_name, volume.kms_key_id)
         if volume.volume_type == "gp3" and not volume.throughput:
             volume.throughput = GP3_THROUGHPUT
 

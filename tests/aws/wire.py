@@ -34,6 +34,7 @@ EVENTUALLY_CONSISTENT = {
     # "The Amazon EC2 API follows an eventual consistency model" (EC2 developer guide, eventual-consistency).
     ("ec2", "DescribeInstances"),
     ("ec2", "DescribeVolumes"),
+    ("ec2", "DescribeSnapshots"),
     # AWS does not say so of Auto Scaling; users see a wait before its action is accepted, and after it was completed.
     ("autoscaling", "DescribeAutoScalingGroups"),
     ("autoscaling", "DescribeAutoScalingInstances"),

@@ -61,7 +61,9 @@ pub(crate) fn class_of(code: &str, message: &str, status: u16) -> Class {
         "ValidationError" if message.contains("No active Lifecycle Action found") => Class::NotFound,
         "ValidationError" if message.starts_with("Instance Id not found") => Class::NotFound,
 
+        // Five pending snapshots of one volume, and two within 15 s: both pass by themselves.
         "BandwidthLimitExceeded"
+        | "ConcurrentSnapshotLimitExceeded"
         | "EC2ThrottledException"
         | "KMSThrottling"
         | "PriorRequestNotComplete"
@@ -71,6 +73,7 @@ pub(crate) fn class_of(code: &str, message: &str, status: u16) -> Class {
         | "RequestThrottled"
         | "RequestThrottledException"
         | "SlowDown"
+        | "SnapshotCreationPerVolumeRateExceeded"
         | "Throttled"
         | "ThrottledException"
         | "Throttling"
@@ -81,12 +84,17 @@ pub(crate) fn class_of(code: &str, message: &str, status: u16) -> Class {
         // An instance without an agent, and a command that is too young or too old (Systems Manager).
         "InvalidInstanceId" | "InvocationDoesNotExist" => Class::NotFound,
 
-        "LoadBalancerNotFound" | "NotFound" | "ResourceNotFoundException" | "TargetGroupNotFound" => Class::NotFound,
+        "LoadBalancerNotFound"
+        | "NotFound"
+        | "NotFoundException"
+        | "ResourceNotFoundException"
+        | "TargetGroupNotFound" => Class::NotFound,
 
         "ConditionalCheckFailed"
         | "ConditionalCheckFailedException"
         | "DependencyViolation"
         | "IncorrectState"
+        | "InvalidSnapshot.InUse"
         | "InvalidStateTransition"
         | "ReplicatedWriteConflictException"
         | "ResourceContention"
@@ -96,6 +104,7 @@ pub(crate) fn class_of(code: &str, message: &str, status: u16) -> Class {
         | "RouteAlreadyExists"
         | "ScalingActivityInProgress"
         | "ScalingActivityInProgressFault"
+        | "SnapshotLocked"
         | "TransactionCanceledException"
         | "TransactionConflict"
         | "TransactionConflictException"
@@ -106,7 +115,10 @@ pub(crate) fn class_of(code: &str, message: &str, status: u16) -> Class {
         | "ItemCollectionSizeLimitExceededException"
         | "LimitExceeded"
         | "LimitExceededException"
+        | "PendingSnapshotLimitExceeded"
+        | "ResourceLimitExceeded"
         | "RouteLimitExceeded"
+        | "SnapshotLimitExceeded"
         | "TooManyRegistrationsForTargetId"
         | "TooManyTargets" => Class::LimitReached,
 
@@ -134,14 +146,18 @@ pub(crate) fn class_of(code: &str, message: &str, status: u16) -> Class {
         | "UnauthorizedOperation"
         | "UnrecognizedClientException" => Class::Denied,
 
-        "IdempotentParameterMismatchException"
+        "DisabledException"
+        | "IdempotentParameterMismatchException"
         | "InvalidAction"
+        | "InvalidArnException"
+        | "InvalidKeyUsageException"
         | "InvalidParameter"
         | "InvalidParameterCombination"
         | "InvalidParameterValue"
         | "InvalidTarget"
         | "KMSDisabled"
         | "KMSInvalidState"
+        | "KMSInvalidStateException"
         | "KMSNotFound"
         | "MissingParameter"
         | "ParameterValueInvalid"
@@ -150,10 +166,13 @@ pub(crate) fn class_of(code: &str, message: &str, status: u16) -> Class {
         | "ValidationError"
         | "ValidationException" => Class::Invalid,
 
-        "HealthUnavailable"
+        "DependencyTimeoutException"
+        | "HealthUnavailable"
         | "InternalError"
         | "InternalFailure"
         | "InternalServerError"
+        | "KMSInternalException"
+        | "KeyUnavailableException"
         | "ServiceUnavailable"
         | "Unavailable" => Class::Unavailable,
 

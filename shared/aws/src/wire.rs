@@ -41,6 +41,8 @@ pub struct Sent {
     pub target: Option<String>,
     /// The body as it is.
     pub body: String,
+    /// Whom it is for: `ec2.eu-west-1.amazonaws.com`, for one.
+    pub host: String,
 }
 
 impl Wire {
@@ -143,6 +145,10 @@ impl HttpConnector for Wire {
         let sent = Sent {
             target: request.headers().get("x-amz-target").map(str::to_owned),
             body: String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned(),
+            host: http::Uri::try_from(request.uri())
+                .ok()
+                .and_then(|uri| uri.host().map(str::to_owned))
+                .unwrap_or_default(),
         };
         let mut state = self.state();
         state.sent.push(sent);
@@ -171,7 +177,8 @@ mod tests {
 
     #[test]
     fn forms_are_decoded() {
-        let sent = Sent { target: None, body: "Action=Publish&Message=%7B%22a%22%3A%201%7D&Empty=&Odd=%zz".to_owned() };
+        let body = "Action=Publish&Message=%7B%22a%22%3A%201%7D&Empty=&Odd=%zz".to_owned();
+        let sent = Sent { target: None, body, host: String::new() };
         let form = sent.form();
         assert_eq!(form["Message"], r#"{"a": 1}"#);
         assert_eq!((form["Action"].as_str(), form["Empty"].as_str()), ("Publish", ""));

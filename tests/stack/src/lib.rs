@@ -26,6 +26,7 @@ mod http;
 mod lines;
 mod listener;
 mod record;
+mod snapshots;
 mod stack;
 mod world;
 
@@ -38,6 +39,7 @@ pub use function::{Function, Launch, binary};
 pub use groups::{ActionRow, EventRow, Group, GroupHook, InstanceRow, NewInstance, RunsIn, VolumeRow};
 pub use listener::Listener;
 pub use record::{AnswerPut, Call, Fault, FaultKind, HeldCall, Need, PublishedNotice, RouteRow, TargetRow};
+pub use snapshots::{KeyMade, SnapshotRow, VolumeAtHand};
 pub use stack::{Stack, acquire};
 pub use world::{
     MadeCluster, MadeEndpoint, MadePeering, NewPeering, PeeringChange, Requester, TargetGroupChange, World,

@@ -41,6 +41,11 @@ pub struct Need {
     pub resource: Option<String>,
     /// The resource's tags; `None` where it does not exist.
     pub tags: Option<BTreeMap<String, String>>,
+    /// The tags that the request gives.
+    #[serde(default)]
+    pub request_tags: BTreeMap<String, String>,
+    /// The operation that creates what it tags, where it does.
+    pub create_action: Option<String>,
 }
 
 impl Call {
