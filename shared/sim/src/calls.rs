@@ -1,19 +1,22 @@
 //! What was called and what came of it, typed, for those who judge.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use ports::{
-    CommandState, Group, HookResult, Instance, Item, Key, LifecycleAction, LifecycleState, NameAnswer, NodeTarget,
-    NodeTargetHealth, Peering, RouteTable, RouteTarget, Target, TargetHealth, Transition, Volume, Write,
+    CommandState, Disk, EncryptionKey, Group, HookResult, Instance, Item, Key, LifecycleAction, LifecycleState,
+    NameAnswer, NewCopy, NewSet, NodeTarget, NodeTargetHealth, Peering, RouteTable, RouteTarget, Snapshot, Target,
+    TargetHealth, Transition, Volume, Write,
 };
 use reach::gateway::Verb;
 
 use crate::etcd::MemberTruth;
 use crate::fault::Fault;
 use crate::patroni::NodeTruth;
+use crate::snapshots::Asked;
 
 /// What a gateway did at a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,6 +204,57 @@ pub enum Happened {
     NodeDeregistered(String, NodeTarget, bool),
     /// A gateway asked nodes: the function, and what it did at each.
     GatewayAskedNodes(String, Vec<NodeCall>),
+    /// Snapshots of a Region were read.
+    SnapshotsRead {
+        /// The Region.
+        region: String,
+        /// What was asked for.
+        asked: Asked,
+        /// What was told.
+        snapshots: Vec<Snapshot>,
+    },
+    /// The volumes that are attached to an instance were read.
+    DisksRead(String, Vec<Disk>),
+    /// One atomic set was begun.
+    SnapshotsCreated {
+        /// What was asked for.
+        set: NewSet,
+        /// Its members.
+        snapshots: Vec<Snapshot>,
+    },
+    /// A copy was begun.
+    SnapshotCopied {
+        /// The Region that it is copied into.
+        region: String,
+        /// What was asked for.
+        copy: NewCopy,
+        /// The copy.
+        id: String,
+    },
+    /// Snapshots were tagged.
+    SnapshotsTagged {
+        /// The Region.
+        region: String,
+        /// Which.
+        ids: Vec<String>,
+        /// The tags.
+        tags: BTreeMap<String, String>,
+    },
+    /// It was read which snapshots must not be deleted, and why.
+    SnapshotsBound(BTreeMap<String, String>),
+    /// It was read with whom a snapshot is shared.
+    SharesRead(String, Vec<String>),
+    /// A snapshot was deleted, or is once it is complete.
+    SnapshotDeleted {
+        /// The Region.
+        region: String,
+        /// Which.
+        id: String,
+        /// What it was; `None`: there was none.
+        was: Option<Snapshot>,
+    },
+    /// A key was read.
+    KeyRead(EncryptionKey),
 }
 
 impl Happened {
@@ -224,6 +278,10 @@ impl Happened {
                 | Self::CommandSent { .. }
                 | Self::NodeRegistered(..)
                 | Self::NodeDeregistered(..)
+                | Self::SnapshotsCreated { .. }
+                | Self::SnapshotCopied { .. }
+                | Self::SnapshotsTagged { .. }
+                | Self::SnapshotDeleted { .. }
         ) || matches!(self, Self::GatewayAskedNodes(_, calls) if calls.iter().any(|c| !matches!(c, NodeCall::Read { .. })))
     }
 
@@ -265,7 +323,9 @@ impl Happened {
             Self::Queried(pk, n) => format!("{pk}: {n} documents"),
             Self::Written(writes) => {
                 let one = |write: &Write| match write {
-                    Write::Put { key, expect, body, .. } if key.pk.starts_with("state#") => {
+                    Write::Put { key, expect, body, .. }
+                        if key.pk.starts_with("state#") || key.pk.starts_with("restore#") =>
+                    {
                         format!("put {key} if {expect:?} {body}")
                     }
                     Write::Put { key, expect, .. } => format!("put {key} if {expect:?}"),
@@ -313,6 +373,26 @@ impl Happened {
                 format!("{arn}: {}:{}", target.id, target.port)
             }
             Self::GatewayAskedNodes(_, calls) => calls.iter().map(NodeCall::line).collect::<Vec<_>>().join("; "),
+            Self::SnapshotsRead { region, snapshots, .. } => {
+                let rows = snapshots.iter().map(|s| format!("{} {:?}", s.id, s.state));
+                format!("{region}: {}", rows.collect::<Vec<_>>().join(", "))
+            }
+            Self::DisksRead(instance, disks) => {
+                let rows = disks.iter().map(|d| format!("{} {}", d.volume, d.device));
+                format!("{instance}: {}", rows.collect::<Vec<_>>().join(", "))
+            }
+            Self::SnapshotsCreated { set, snapshots } => {
+                let rows = snapshots.iter().map(|s| format!("{} of {}", s.id, s.volume));
+                format!("{}: {} {:?}", set.instance, rows.collect::<Vec<_>>().join(", "), set.tags)
+            }
+            Self::SnapshotCopied { region, copy, id } => format!("{} as {id} into {region}", copy.source),
+            Self::SnapshotsTagged { region, ids, tags } => format!("{region}: {}: {tags:?}", ids.join(", ")),
+            Self::SnapshotsBound(bound) => format!("{bound:?}"),
+            Self::SharesRead(id, with) => format!("{id}: {}", with.join(", ")),
+            Self::SnapshotDeleted { region, id, was } => {
+                format!("{region}: {id}, was {:?}", was.as_ref().map(|snapshot| snapshot.state))
+            }
+            Self::KeyRead(key) => format!("{} {}", key.arn, key.state),
         }
     }
 }

@@ -6,7 +6,8 @@
 //! node ends with it, and the service learns of it late.
 //!
 //! Of a script only this is carried out: `systemctl stop patroni` stops the model's Patroni, and PostgreSQL with it unless
-//! Patroni is paused. Every script prints at its end what is left of both: `patroni=inactive`, `postgres=stopped`.
+//! Patroni is paused. Every such script prints at its end what is left of both: `patroni=inactive`, `postgres=stopped`. The scripts
+//! of the restore points are carried out in `snapshots::node`: they take effect as they start, and are over a second later.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,6 +48,8 @@ struct Command {
     delivery_until: Timestamp,
     ends_at: Timestamp,
     state: CommandState,
+    /// What it ends with, where that is known as soon as it starts.
+    ends: Option<(i32, String)>,
 }
 
 /// All commands.
@@ -85,6 +88,7 @@ impl State {
             delivery_until: after(now, delivery),
             ends_at: after(starts_at.unwrap_or(now), Duration::from_millis(lasts)),
             state: CommandState::Sent,
+            ends: None,
         };
         self.sent.commands.insert(id.clone(), command);
         Some(id)
@@ -99,6 +103,10 @@ impl State {
                     if alive && command.starts_at.is_some_and(|at| at <= now && at <= command.delivery_until) =>
                 {
                     command.state = CommandState::Running;
+                    command.ends = self.run_node_script(&command.instance, &command.script, now);
+                    if command.ends.is_some() {
+                        command.ends_at = now;
+                    }
                     if command.script.contains("systemctl stop patroni") {
                         self.with_node(&command.instance, |cluster, id| cluster.stop_service(id, now));
                     }
@@ -107,6 +115,10 @@ impl State {
                     command.state = CommandState::Lost("DeliveryTimedOut".to_owned());
                 }
                 CommandState::Running if alive && command.ends_at <= now => {
+                    if let Some((code, output)) = command.ends.take() {
+                        command.state = CommandState::Ended { code, output };
+                        continue;
+                    }
                     let left = self.with_node(&command.instance, |cluster, id| cluster.services(id));
                     let Some((patroni, postgres, stopping)) = left else { continue };
                     if stopping {

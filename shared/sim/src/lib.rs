@@ -25,6 +25,7 @@ mod calls;
 mod client;
 mod clock;
 mod commands;
+mod encryption_keys;
 mod etcd;
 mod executor;
 mod fault;
@@ -40,6 +41,7 @@ mod response_url;
 mod route_tables;
 mod secrets;
 mod servers;
+mod snapshots;
 mod table;
 mod target_groups;
 mod time;
@@ -52,6 +54,7 @@ pub use calls::{Happened, NodeCall, Record};
 pub use client::{Client, Doom};
 pub use clock::Clock;
 pub use commands::{Agent, Commands};
+pub use encryption_keys::EncryptionKeys;
 pub use etcd::MemberTruth;
 pub use executor::{Stuck, Task, block_on, run};
 pub use fault::{Fault, Odds, Weather};
@@ -66,6 +69,10 @@ pub use response_url::ResponseUrl;
 pub use route_tables::RouteTables;
 pub use secrets::Secrets;
 pub use servers::Server;
+pub use snapshots::{
+    Asked, Content, FileSystems, Freeze, Mount, NewDrive, SnapshotEvent, SnapshotEventKind, SnapshotFacts,
+    SnapshotHabits, Snapshots,
+};
 pub use table::Table;
 pub use target_groups::{NewGroup, TargetGroups};
 pub use time::{Sleep, VirtualTime};

@@ -270,6 +270,11 @@ impl Cluster {
         self.lock.as_ref().map(|lock| lock.holder.as_str())
     }
 
+    /// The timeline of a branch of its log.
+    pub(crate) fn timeline(&self, branch: usize) -> u32 {
+        self.wal.timeline(branch)
+    }
+
     /// etcd's members.
     #[must_use]
     pub fn members(&self) -> Vec<MemberTruth> {

@@ -45,6 +45,11 @@ impl Disks {
         self.0.values().any(|disk| disk.told.now().attached_to.as_deref() == Some(instance))
     }
 
+    /// How a volume was made.
+    pub(crate) fn made(&self, volume: &str) -> Option<&NewVolume> {
+        self.0.get(volume).map(|disk| &disk.made)
+    }
+
     pub(crate) fn tick(&mut self, ended: impl Fn(&str) -> bool, now: Timestamp) {
         for disk in self.0.values_mut() {
             let due = disk.moves_at <= now;

@@ -12,6 +12,7 @@ use crate::auto_scaling::ScalingGroups;
 use crate::calls::Record;
 use crate::client::Client;
 use crate::commands::Sent;
+use crate::encryption_keys::Keys;
 use crate::fault::{Fault, Weather};
 use crate::gateways::Gateway;
 use crate::instances::{Machines, after};
@@ -22,10 +23,14 @@ use crate::patroni::Cluster;
 use crate::peerings::Connections;
 use crate::route_tables::RoutingTables;
 use crate::servers::Servers;
+use crate::snapshots::{Drives, Nodes, Stored};
 use crate::table::Documents;
 use crate::target_groups::Groups;
 use crate::time::VirtualTime;
 use crate::volumes::Disks;
+
+/// How much of a long wait is lived where waits are skipped.
+const SKIPPED_TO: Duration = Duration::from_secs(60);
 
 /// Sees every call, right after its effect.
 pub trait Observer: Send {
@@ -55,12 +60,18 @@ pub struct State {
     pub(crate) answers: Vec<(String, String)>,
     pub(crate) machines: Machines,
     pub(crate) disks: Disks,
+    pub(crate) drives: Drives,
+    pub(crate) stored: Stored,
+    pub(crate) keys: Keys,
+    pub(crate) nodes: Nodes,
     pub(crate) scaling: ScalingGroups,
     pub(crate) sent: Sent,
     pub(crate) node_groups: BTreeMap<String, NodeGroup>,
     pub(crate) clusters: BTreeMap<String, Cluster>,
     /// Up to when groups and clusters have lived.
     lived_to: Timestamp,
+    /// Of a long wait they live the end only.
+    skips: bool,
 }
 
 impl State {
@@ -103,10 +114,20 @@ impl State {
         &self.own_blocks
     }
 
+    /// Whether groups and clusters live only the last minute of a longer wait, from now on: years of calm in seconds. Only where
+    /// nothing is under way with them as it begins.
+    pub fn skip_long_waits(&mut self, on: bool) {
+        self.skips = on;
+    }
+
     /// Lets groups and clusters live up to now, a second at a time.
     pub(crate) fn advance(&mut self, now: Timestamp) {
+        self.stored.tick(|region, key| self.keys.enabled(region, key), now);
         if self.scaling.is_empty() {
             self.lived_to = now;
+        }
+        if self.skips {
+            self.lived_to = self.lived_to.max(now.checked_sub(SKIPPED_TO).unwrap_or(now));
         }
         loop {
             let next = after(self.lived_to, Duration::from_secs(1));
@@ -179,11 +200,16 @@ impl World {
             answers: Vec::new(),
             machines: Machines::default(),
             disks: Disks::default(),
+            drives: Drives::default(),
+            stored: Stored::default(),
+            keys: Keys::default(),
+            nodes: Nodes::default(),
             scaling: ScalingGroups::default(),
             sent: Sent::default(),
             node_groups: BTreeMap::new(),
             clusters: BTreeMap::new(),
             lived_to: now,
+            skips: false,
         };
         Self::of(state, now)
     }
