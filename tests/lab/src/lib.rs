@@ -35,6 +35,7 @@
 mod account;
 mod authority;
 mod cluster;
+mod disk;
 mod error;
 mod etcd;
 mod folder;
@@ -50,6 +51,7 @@ mod writer;
 
 pub use authority::{Authority, Identity};
 pub use cluster::{Cluster, ClusterSetup};
+pub use disk::{Disk, Frozen, FsKind};
 pub use error::Error;
 pub use etcd::{Etcd, EtcdMember};
 pub use http::Answer;
