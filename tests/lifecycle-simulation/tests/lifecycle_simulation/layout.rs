@@ -189,9 +189,7 @@ impl Layout {
                 snapshot: snapshot(set, device),
                 size_gib: 100,
                 kind: "gp3".to_owned(),
-                iops: None,
-                throughput: None,
-                key: None,
+                ..RestoreMember::default()
             };
             let point = RestorePoint {
                 set: set.to_owned(),
@@ -199,6 +197,7 @@ impl Layout {
                 region: region.to_owned(),
                 good,
                 members: DEVICES.map(|device| (device.to_owned(), member(device))).into(),
+                ..RestorePoint::default()
             };
             let key = ports::Key::new(RestorePoint::partition(CLUSTER), set);
             state.document_by_hand(&key, 1, serde_json::to_value(point).unwrap(), now);

@@ -1,0 +1,115 @@
+//! Deletes the sets that are marked for it: the record said so first, then the tags of all members, then the members go. A process that
+//! dies in between leaves a set that never counts again and is finished by the next pass (case 33).
+
+use ports::{Snapshot, SnapshotState};
+use reach::nodes::Seen;
+use runtime::records::Phase;
+
+use super::keep::Brakes;
+use super::{Draft, View};
+use crate::action::Action;
+use crate::observed::Observed;
+use crate::sets;
+
+/// How many snapshots of a Region are deleted in one pass.
+const AT_ONCE: usize = 20;
+
+/// Carries the deletions of every Region one step further.
+pub(super) fn delete(
+    view: &View<'_>,
+    seen: &Observed,
+    brakes: &Brakes,
+    seconds: &[(String, String, String)],
+    draft: &mut Draft,
+) {
+    let mut forgotten = Vec::new();
+    let mut room = AT_ONCE;
+    for point in draft.points.clone().iter().filter(|point| point.phase == Phase::Deleting) {
+        let Some(listed) = seen.snapshots(&point.region) else { continue };
+        let named = |id: &str| point.members.values().any(|member| member.snapshot == id);
+        // What its tags say is its own goes with it, what a volume that was attached in between left behind too (case 11).
+        let mine: Vec<&Snapshot> =
+            listed.iter().filter(|s| is_ours(view, &point.set, s)).filter(|s| there(s)).collect();
+        let unknown = point.members.values().map(|m| m.snapshot.as_str()).filter(|id| !id.is_empty());
+        let unknown = unknown.filter(|id| !seen.gone.contains(*id) && !listed.iter().any(|s| s.id == **id)).count();
+        if mine.is_empty() && unknown == 0 && !listed.iter().any(|s| named(&s.id) && there(s)) {
+            forgotten.push((point.set.clone(), point.region.clone()));
+            continue;
+        }
+        // Nothing was begun of it: its record alone goes, once what was asked for would have been found.
+        // Where the source's newest is too old, nothing at all goes.
+        let home = brakes.get(view.region).filter(|braked| !braked.is_empty());
+        match home.or_else(|| brakes.get(&point.region)).map(Vec::as_slice) {
+            Some([]) => {}
+            Some(braked) => {
+                draft.braked.push(format!("{} in {}: {}", point.set, point.region, braked.join(" ")));
+                continue;
+            }
+            None => {
+                draft.braked.push(format!("{} in {}: no policy is for that Region", point.set, point.region));
+                continue;
+            }
+        }
+        if mine.is_empty() {
+            continue;
+        }
+        let ids: Vec<String> = mine.iter().map(|s| s.id.clone()).collect();
+        let region = &point.region;
+        if !draft.asked.bound.get(region).is_some_and(|asked| ids.iter().all(|id| asked.contains(id))) {
+            draft.questions.bound.entry(region.clone()).or_default().extend(ids);
+            continue;
+        }
+        let Some(Seen::Known(bound)) = seen.bound.get(region) else {
+            draft
+                .braked
+                .push(format!("{} in {region}: it is not known whether an image or a lock needs it", point.set));
+            continue;
+        };
+        if let Some((id, why)) = ids.iter().find_map(|id| bound.get(id).map(|why| (id, why))) {
+            draft.blocked.push(format!("{} in {region}: {id}: {why}", point.set));
+            continue;
+        }
+        let marked = |s: &&Snapshot| s.tags.get(sets::STATE).is_some_and(|state| state == sets::DELETING);
+        if !mine.iter().all(marked) {
+            let (set, region) = (point.set.clone(), region.clone());
+            draft.actions.push(Action::MarkDeleting { set, region, snapshots: ids });
+            continue;
+        }
+        // A pending one goes only when it is complete, and counts as pending until then.
+        let complete = mine.iter().filter(|s| s.state != SnapshotState::Pending);
+        for snapshot in complete.take(room) {
+            let (set, region) = (point.set.clone(), region.clone());
+            draft.actions.push(Action::DeleteSnapshot { set, region, snapshot: snapshot.id.clone() });
+        }
+        room = room.saturating_sub(mine.len());
+    }
+    let kept = |set: &str, region: &str| {
+        draft.points.iter().any(|p| p.set == set && p.region == region && p.phase == Phase::Complete && p.good)
+    };
+    // A second call for a set that has a good one (invariant S6).
+    for (set, region, snapshot) in seconds {
+        let found = seen.snapshots(region).and_then(|listed| listed.iter().find(|s| s.id == *snapshot));
+        let deletable = found.is_some_and(|s| there(s) && s.state != SnapshotState::Pending);
+        if deletable && kept(set, region) && brakes.get(region).is_some_and(Vec::is_empty) {
+            let (set, region, snapshot) = (set.clone(), region.clone(), snapshot.clone());
+            draft.actions.push(Action::DeleteSnapshot { set, region, snapshot });
+        }
+    }
+    for (set, region) in forgotten {
+        if let Some(at) = draft.points.iter().position(|p| p.set == set && p.region == region) {
+            draft.forgotten.push(draft.points.remove(at));
+        }
+    }
+}
+
+fn is_ours(view: &View<'_>, set: &str, snapshot: &Snapshot) -> bool {
+    let tag = |key: &str| snapshot.tags.get(key).map(String::as_str);
+    tag(sets::DEPLOYMENT) == Some(view.deployment)
+        && tag(sets::CLUSTER) == Some(view.cluster)
+        && tag(sets::SET) == Some(set)
+}
+
+/// What is in the Recycle Bin was deleted already.
+fn there(snapshot: &Snapshot) -> bool {
+    !matches!(snapshot.state, SnapshotState::Recoverable)
+}
