@@ -1,17 +1,17 @@
 //! Deleting a cluster: a tombstone while a function has something to take down, nothing at all otherwise.
 
 use ports::{PortError, Table, TableError, Write};
-use runtime::records::{Acknowledgement, AuditEntry, ClaimRecord, ClusterRecord, Stored, Tombstone};
+use runtime::records::{Acknowledgement, AuditEntry, ClaimRecord, ClusterRecord, Stored, TakeRequest, Tombstone};
 use serde_json::{Value, json};
 
 use crate::nearest::no_cluster;
 use crate::ownership::Requester;
 use crate::put::{TRIES, record, states};
 use crate::refusal::Stop;
-use crate::{FUNCTION, LIFECYCLE, Moment, WATCHER};
+use crate::{FUNCTION, LIFECYCLE, Moment, SNAPSHOTS, WATCHER};
 
-/// The writes of a removal that are left for acknowledgements: DynamoDB takes 100 in one transaction. What is left over
-/// runs out by itself.
+/// The writes of a removal: DynamoDB takes 100 in one transaction. An acknowledgement that is left over runs out by itself, and a
+/// request for a restore point asks nothing of a name that is not registered.
 const ROOM: usize = 100;
 
 /// How far a deletion is.
@@ -107,7 +107,10 @@ fn awaiting(record: &ClusterRecord, states: &[&str]) -> Vec<String> {
     let watcher = has_primary || states.contains(&WATCHER) || !record.releasing.is_empty();
     // Without a state it never touched a node.
     let lifecycle = states.contains(&LIFECYCLE);
-    [(lifecycle, LIFECYCLE), (watcher, WATCHER)]
+    // Without a state there is no restore point of which it would have to keep the last. The points have their own records and
+    // stay; it needs the spec once more, for what `final` says.
+    let snapshots = states.contains(&SNAPSHOTS);
+    [(lifecycle, LIFECYCLE), (watcher, WATCHER), (snapshots, SNAPSHOTS)]
         .into_iter()
         .filter(|(is, _)| *is)
         .map(|(_, name)| name.to_owned())
@@ -123,20 +126,23 @@ fn buried(record: &ClusterRecord, awaiting: Vec<String>, moment: Moment) -> Clus
     }
 }
 
-/// Removes the record, its claims and its acknowledgements. The claims go by the record alone, on the condition that it
+/// Removes the record, its claims, its acknowledgements and the restore points that were asked for. The claims go by the record alone, on the condition that it
 /// is the one that was read: a name that is taken anew in the meantime keeps its own.
 async fn removal(table: &impl Table, record: &ClusterRecord) -> Result<Vec<Write>, PortError> {
     let mut writes = vec![record.delete()];
     writes.extend(record.claims.iter().map(|claim| ClaimRecord::release(claim)));
-    let acknowledgements = table.query(ClusterRecord::PARTITION).await?;
-    let acknowledgements = acknowledgements
+    let items = table.query(ClusterRecord::PARTITION).await?;
+    let taking = items.iter().filter(|item| TakeRequest::is_one(item)).filter_map(|item| TakeRequest::read(item).ok());
+    let taking = taking.filter(|request| request.cluster == record.name).map(|request| request.done());
+    let acknowledgements = items
         .iter()
         .filter(|item| Acknowledgement::is_one(item))
         .filter_map(|item| Acknowledgement::read(item).ok())
-        .filter(|acknowledgement| acknowledgement.cluster == record.name);
+        .filter(|acknowledgement| acknowledgement.cluster == record.name)
+        .map(|acknowledgement| acknowledgement.used());
     // One place is the audit entry's.
     let room = ROOM.saturating_sub(writes.len() + 1);
-    writes.extend(acknowledgements.take(room).map(|acknowledgement| acknowledgement.used()));
+    writes.extend(taking.chain(acknowledgements).take(room));
     Ok(writes)
 }
 

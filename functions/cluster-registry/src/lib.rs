@@ -24,12 +24,14 @@ use jiff::Timestamp;
 pub const FUNCTION: &str = "cluster-registry";
 
 /// Functions that keep a state of each cluster and have something to take down when it goes.
-pub const STATEFUL_FUNCTIONS: [&str; 2] = [LIFECYCLE, WATCHER];
+pub const STATEFUL_FUNCTIONS: [&str; 3] = [LIFECYCLE, WATCHER, SNAPSHOTS];
 
 /// Looks after `nodes`.
 pub(crate) const LIFECYCLE: &str = "asg-lifecycle";
 /// Looks after `primary`.
 pub(crate) const WATCHER: &str = "peering-watcher";
+/// Looks after `snapshots`.
+pub(crate) const SNAPSHOTS: &str = "snapshot-scheduler";
 
 /// Everything that the registry needs of the world.
 pub trait Ports: Sync {

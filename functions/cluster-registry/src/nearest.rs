@@ -1,7 +1,7 @@
 //! "Did you mean".
 
 use ports::{PortError, Table};
-use runtime::records::{Acknowledgement, ClusterRecord};
+use runtime::records::{Acknowledgement, ClusterRecord, TakeRequest};
 
 use crate::refusal::Stop;
 
@@ -23,7 +23,8 @@ pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 /// The table could not be read.
 pub async fn no_cluster(table: &impl Table, path: &str, name: &str) -> Result<Stop, PortError> {
     let items = table.query(ClusterRecord::PARTITION).await?;
-    let names = items.iter().filter(|item| !Acknowledgement::is_one(item)).map(|item| item.key.sk.as_str());
+    let names = items.iter().filter(|item| !Acknowledgement::is_one(item) && !TakeRequest::is_one(item));
+    let names = names.map(|item| item.key.sk.as_str());
     let problem = match nearest(name, names) {
         Some(known) => format!("no cluster named `{name}`; did you mean `{known}`?"),
         None => format!("no cluster named `{name}`"),

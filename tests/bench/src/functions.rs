@@ -75,6 +75,8 @@ fn invocation(function: &str, member: &Member) -> Value {
         "cluster-registry" => json!({"status": member.name}),
         // A pass over the fleet, of which no cluster has nodes: this cloud has no Auto Scaling.
         "asg-lifecycle" => json!({"single_pass": true}),
+        // The same, of which no cluster has restore points.
+        "snapshot-scheduler" => json!({"single_pass": true}),
         "vpc-gateway" => json!({"v": 1, "verb": "resolve", "items": [{"id": "1", "host": member.host}]}),
         _ => json!({}),
     }

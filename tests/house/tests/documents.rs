@@ -9,11 +9,13 @@ const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
 const EDGE_CASES: &str = "docs/edge-cases.md";
 
 /// The invariants that the code of today must hold. A function that moves in brings its own.
-const INVARIANTS: [&str; 19] =
-    ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "F1", "L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8", "L9"];
+const INVARIANTS: [&str; 26] = [
+    "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "F1", "L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8", "L9",
+    "S1", "S2", "S3", "S4", "S5", "S6", "S7",
+];
 
 /// What a test of an edge case has in its name.
-const CASES: [&str; 2] = ["watcher_case_", "lifecycle_case_"];
+const CASES: [&str; 3] = ["watcher_case_", "lifecycle_case_", "snapshot_case_"];
 
 /// The words in backticks.
 fn quoted(text: &str) -> Vec<&str> {
@@ -119,8 +121,9 @@ fn every_edge_case_is_held_by_tests_that_exist_or_says_why_not() {
     let bugs = tests_of_bugs(&document);
     for (case, held_by) in rows(cases) {
         let named = quoted(held_by);
-        if !named.is_empty() && !named.iter().any(|test| is_a_case(test) || bugs.contains(test)) {
-            found.push(format!("{case}: no `watcher_case_...` or `lifecycle_case_...` among its tests"));
+        let is_a_bug = |test: &str| bugs.contains(test) || test.starts_with("peers_bug_");
+        if !named.is_empty() && !named.iter().any(|test| is_a_case(test) || is_a_bug(test)) {
+            found.push(format!("{case}: no test of a case, as `lifecycle_case_...`, among its tests"));
         }
     }
     assert_none(&found, "Correct docs/edge-cases.md: the last column names tests, or begins with `Not covered:`.");
@@ -139,8 +142,8 @@ fn tests_of_bugs(document: &str) -> BTreeSet<&str> {
 }
 
 /// `lifecycle_case_10_and_11_...` shows the cases 10 and 11.
-fn numbers(test: &str) -> Vec<&str> {
-    let Some((_, rest)) = test.split_once("lifecycle_case_") else { return Vec::new() };
+fn numbers<'a>(test: &'a str, prefix: &str) -> Vec<&'a str> {
+    let Some((_, rest)) = test.split_once(prefix) else { return Vec::new() };
     rest.split('_').take_while(|word| *word == "and" || is_digits(word)).filter(|word| is_digits(word)).collect()
 }
 
@@ -151,16 +154,23 @@ fn is_digits(word: &str) -> bool {
 #[test]
 fn every_numbered_case_is_listed_once_with_the_tests_of_its_number() {
     let document = files::read(EDGE_CASES);
-    let listed: Vec<(&str, &str)> = rows(&document).into_iter().filter(|(case, _)| is_digits(case)).collect();
-    let expected: Vec<String> = (1..=47).map(|number: u32| number.to_string()).collect();
-    let all: Vec<&str> = listed.iter().map(|(case, _)| *case).collect();
-    assert_eq!(all, expected, "docs/edge-cases.md: one row for each case of the lifecycle, in their order");
+    let (nodes, points) = document.split_once("\n## Restore points").expect("docs/edge-cases.md has restore points");
+    let points = points.split("\n### ").next().unwrap_or_default();
+    let of_points: Vec<u32> = (1..=36).chain(51..=53).collect();
     let mut found = Vec::new();
-    for test in every_test() {
-        for number in numbers(&test) {
-            let row = listed.iter().find(|(case, _)| *case == number);
-            if !row.is_some_and(|(_, held_by)| quoted(held_by).contains(&test.as_str())) {
-                found.push(format!("`{test}` is not in the row {number}"));
+    for (text, prefix, expected) in
+        [(nodes, "lifecycle_case_", (1..=47).collect()), (points, "snapshot_case_", of_points)]
+    {
+        let listed: Vec<(&str, &str)> = rows(text).into_iter().filter(|(case, _)| is_digits(case)).collect();
+        let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
+        let all: Vec<&str> = listed.iter().map(|(case, _)| *case).collect();
+        assert_eq!(all, expected, "docs/edge-cases.md: one row for each {prefix}N, in their order");
+        for test in every_test() {
+            for number in numbers(&test, prefix) {
+                let row = listed.iter().find(|(case, _)| *case == number);
+                if !row.is_some_and(|(_, held_by)| quoted(held_by).contains(&test.as_str())) {
+                    found.push(format!("`{test}` is not in the row {number}"));
+                }
             }
         }
     }

@@ -8,11 +8,13 @@ use house::assert_none;
 use house::files;
 use runtime::envelope::{self, Wake};
 use serde_json::Value;
+use snapshot_scheduler::verbs::request::{self, Request};
 
 const QUICK_START: &str = "docs/quick-start.md";
 const OPERATE: &str = "docs/operate.md";
 const COST: &str = "docs/cost.md";
-const GUIDES: [&str; 6] = [QUICK_START, "docs/adopt.md", "docs/nodes.md", OPERATE, COST, "docs/upgrade.md"];
+const GUIDES: [&str; 7] =
+    [QUICK_START, "docs/adopt.md", "docs/nodes.md", "docs/restore.md", OPERATE, COST, "docs/upgrade.md"];
 
 const CONTROL_PLANE: &str = "infra/template.yaml";
 const TEMPLATES: [&str; 2] = [CONTROL_PLANE, "infra/gateway.yaml"];
@@ -119,6 +121,16 @@ fn arguments<'t>(text: &'t str, command: &str) -> Vec<(&'t str, String)> {
     lines.filter_map(|line| single(line).or_else(|| double(line))).collect()
 }
 
+/// Why the snapshot scheduler would refuse a verb.
+fn refused(payload: &Value) -> Option<String> {
+    let problems = match request::read(payload)? {
+        Ok(Request::Explain(asked)) => domain::retention::explain(&asked, jiff::Timestamp::UNIX_EPOCH).err()?,
+        Ok(_) => return None,
+        Err(problems) => problems,
+    };
+    problems.first().map(ToString::to_string)
+}
+
 #[test]
 fn every_request_of_the_guides_is_understood() {
     let mut found = Vec::new();
@@ -146,7 +158,8 @@ fn every_request_of_the_guides_is_understood() {
                 "cluster-registry" => {
                     cluster_registry::request::read(&payload).err().map(|p| format!("{}: {}", p[0].path, p[0].problem))
                 }
-                "peering-watcher" | "asg-lifecycle" => match envelope::read(&payload) {
+                "snapshot-scheduler" if request::read(&payload).is_some() => refused(&payload),
+                "peering-watcher" | "asg-lifecycle" | "snapshot-scheduler" => match envelope::read(&payload) {
                     Wake::Look(_) => None,
                     Wake::Ignored { path, problem } => Some(format!("{path}: {problem}")),
                 },
@@ -326,8 +339,11 @@ fn the_cost_adds_up() {
     };
     let of_one = both("### One gateway");
     let of_nodes = both("### The nodes of one cluster");
-    let said = of_nodes.last().map(|row| format!("come to ${} a month", row[1])).unwrap_or_default();
-    found.extend((!text.contains(&said)).then(|| format!("no sentence says that the nodes of one cluster {said}")));
+    let of_points = both("### The restore points of one cluster");
+    for (rows, before, after) in [(of_nodes, "come to $", " a month"), (of_points, "to $", " beside the snapshots")] {
+        let said = rows.last().map(|row| format!("{before}{}{after}", row[1])).unwrap_or_default();
+        found.extend((!text.contains(&said)).then(|| format!("no sentence says `{said}`")));
+    }
     let price = |what: &str| amounts.iter().find(|row| row[0] == what).map(|row| row[1].clone());
     if price("gateways") != of_one.last().map(|row| row[1].clone()) {
         found.push(format!("a gateway costs {:?} in its own table", of_one.last()));
@@ -358,7 +374,7 @@ fn the_cost_is_that_of_what_is_deployed() {
         let metrics = files::read(&format!("functions/{function}/src/pass/metrics.rs"));
         metrics.split("fn of_a_cluster").next().unwrap_or_default().matches("Metric::").count()
     };
-    let of_the_pass = of_a_pass("peering-watcher") + of_a_pass("asg-lifecycle");
+    let of_the_pass = ["peering-watcher", "asg-lifecycle", "snapshot-scheduler"].map(of_a_pass).iter().sum::<usize>();
     let template = files::read(CONTROL_PLANE);
     let mut found = Vec::new();
     for (what, counted) in [

@@ -10,8 +10,8 @@ const TEMPLATE: &str = "infra/template.yaml";
 /// What is deployed once, and what is deployed for each VPC.
 const TEMPLATES: [&str; 2] = [TEMPLATE, "infra/gateway.yaml"];
 
-/// Services of which the functions call the API. What they do beside that (write logs, use the topic's key) is Lambda's
-/// and SNS's doing in their name.
+/// Services of which the functions call the API. What they do beside that (write logs, use the keys of topics and volumes) is
+/// Lambda's, SNS's and EC2's doing in their name: of KMS it is nearly all, so that is left to `tests/permissions`.
 const SERVICES: [&str; 8] =
     ["autoscaling", "dynamodb", "ec2", "elasticloadbalancing", "lambda", "secretsmanager", "sns", "ssm"];
 

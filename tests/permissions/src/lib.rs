@@ -19,7 +19,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 /// The templates with roles.
-pub const TEMPLATES: [&str; 2] = ["infra/template.yaml", "infra/gateway.yaml"];
+pub const TEMPLATES: [&str; 3] = ["infra/template.yaml", "infra/gateway.yaml", "infra/copy-region.yaml"];
 
 /// Nothing can be said of the roles.
 #[derive(Debug, thiserror::Error)]

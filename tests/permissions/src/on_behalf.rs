@@ -38,11 +38,13 @@ const KEY: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
 const VIA_SNS: &str = "`kms:ViaService` is `sns.${AWS::Region}.amazonaws.com`";
 const SNS_ENCRYPTS: &str = "SNS uses the topic's key in the publisher's name.";
 
+/// The account's keys, in every Region.
+const EVERY_KEY: &str = "arn:${AWS::Partition}:kms:*:${AWS::AccountId}:key/*";
 const VOLUME_KEYS: [&str; 5] =
     ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"];
 
 /// All statements for services.
-pub const STATEMENTS: [OnBehalf; 15] = [
+pub const STATEMENTS: [OnBehalf; 23] = [
     OnBehalf {
         role: "ClusterRegistryRole",
         actions: &LOG,
@@ -61,6 +63,13 @@ pub const STATEMENTS: [OnBehalf; 15] = [
         role: "AsgLifecycleRole",
         actions: &LOG,
         resource: "AsgLifecycleLogs",
+        condition: "",
+        reason: LAMBDA_LOGS,
+    },
+    OnBehalf {
+        role: "SnapshotSchedulerRole",
+        actions: &LOG,
+        resource: "SnapshotSchedulerLogs",
         condition: "",
         reason: LAMBDA_LOGS,
     },
@@ -87,6 +96,13 @@ pub const STATEMENTS: [OnBehalf; 15] = [
         reason: LAMBDA_SENDS,
     },
     OnBehalf {
+        role: "SnapshotSchedulerRole",
+        actions: &["sqs:SendMessage"],
+        resource: "SnapshotDeadLetters",
+        condition: "",
+        reason: LAMBDA_SENDS,
+    },
+    OnBehalf {
         role: "PeeringWatcherRole",
         actions: &KEY,
         resource: "TopicKey",
@@ -95,6 +111,13 @@ pub const STATEMENTS: [OnBehalf; 15] = [
     },
     OnBehalf {
         role: "AsgLifecycleRole",
+        actions: &KEY,
+        resource: "TopicKey",
+        condition: VIA_SNS,
+        reason: SNS_ENCRYPTS,
+    },
+    OnBehalf {
+        role: "SnapshotSchedulerRole",
         actions: &KEY,
         resource: "TopicKey",
         condition: VIA_SNS,
@@ -114,6 +137,21 @@ pub const STATEMENTS: [OnBehalf; 15] = [
         resource: "key/*",
         condition: "`kms:GrantIsForAWSResource` is `true` and `kms:ViaService` is `ec2.${AWS::Region}.amazonaws.com`",
         reason: "EC2 is granted the keys of encrypted volumes in the caller's name.",
+    },
+    // The same, in the Regions that are copied into too: of which a copy is decided there.
+    OnBehalf {
+        role: "SnapshotSchedulerRole",
+        actions: &VOLUME_KEYS,
+        resource: EVERY_KEY,
+        condition: "`StringLike` `kms:ViaService` `ec2.*.amazonaws.com`",
+        reason: "EC2 uses the keys of encrypted snapshots in the caller's name.",
+    },
+    OnBehalf {
+        role: "SnapshotSchedulerRole",
+        actions: &["kms:CreateGrant"],
+        resource: EVERY_KEY,
+        condition: "`kms:GrantIsForAWSResource` is `true` and `StringLike` `kms:ViaService` `ec2.*.amazonaws.com`",
+        reason: "EC2 is granted the keys of encrypted copies in the caller's name.",
     },
     OnBehalf {
         role: "PeeringWatcherEveryMinuteRole",
@@ -143,10 +181,31 @@ pub const STATEMENTS: [OnBehalf; 15] = [
         condition: "",
         reason: "EventBridge's scheduler sends a wake-up that did not arrive.",
     },
+    OnBehalf {
+        role: "SnapshotSchedulerEveryMinuteRole",
+        actions: &["lambda:InvokeFunction"],
+        resource: "SnapshotScheduler",
+        condition: "",
+        reason: "EventBridge's scheduler wakes the snapshot scheduler.",
+    },
+    OnBehalf {
+        role: "SnapshotSchedulerEveryMinuteRole",
+        actions: &["sqs:SendMessage"],
+        resource: "SnapshotDeadLetters",
+        condition: "",
+        reason: "EventBridge's scheduler sends a wake-up that did not arrive.",
+    },
+    OnBehalf {
+        role: "CopiesDoneRole",
+        actions: &["events:PutEvents"],
+        resource: "arn:${AWS::Partition}:events:${HomeRegion}:${AWS::AccountId}:event-bus/default",
+        condition: "",
+        reason: "EventBridge sends what happens to copies to the control plane's Region.",
+    },
 ];
 
 /// All of AWS's own policies that roles have.
-pub const MANAGED: [ManagedOnBehalf; 3] = [
+pub const MANAGED: [ManagedOnBehalf; 4] = [
     ManagedOnBehalf {
         role: "PeeringWatcherRole",
         policy: "AWSLambdaENIManagementAccess",
@@ -155,6 +214,12 @@ pub const MANAGED: [ManagedOnBehalf; 3] = [
     },
     ManagedOnBehalf {
         role: "AsgLifecycleRole",
+        policy: "AWSLambdaENIManagementAccess",
+        condition: "InVpc",
+        reason: "Lambda makes the function's network interfaces in the function's name, where it runs in a VPC.",
+    },
+    ManagedOnBehalf {
+        role: "SnapshotSchedulerRole",
         policy: "AWSLambdaENIManagementAccess",
         condition: "InVpc",
         reason: "Lambda makes the function's network interfaces in the function's name, where it runs in a VPC.",

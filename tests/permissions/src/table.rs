@@ -18,8 +18,9 @@ The table is made from the templates. A resource by a name alone is one of the s
 in the stack's own account and Region. `*` stands where AWS knows nothing narrower, or where a policy of AWS's own has it.
 
 The tag `pilothouse:cluster` is yours to set: it is your word that the control plane may use a resource (a target group, a route
-table, a secret, an Auto Scaling group and, through its launch template, its instances). Its value is not compared.
-Snapshots of restore points have it too. `infra/gateway.yaml` sets `pilothouse:gateway` on each gateway, and the lifecycle
+table, a secret, an Auto Scaling group and, through its launch template, its instances and their volumes). Its value is not
+compared. Snapshots of restore points have it too, and `pilothouse:deployment` beside it, with the table's name: the snapshot scheduler may
+copy and delete no other. `infra/gateway.yaml` sets `pilothouse:gateway` on each gateway, and the lifecycle
 function `pilothouse:node` on each volume that it makes.
 ";
 

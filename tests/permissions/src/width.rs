@@ -6,6 +6,10 @@ use crate::reference::{Kind, Reference};
 use crate::shown::Shown;
 use crate::template::Role;
 
+/// Statements that are about every resource of a type and ask for no tag. AWS's own keys, `aws/ebs` for one, carry none, and
+/// describing a key uses nothing.
+const WITHOUT_A_TAG: [(&str, &str, &str); 1] = [("SnapshotSchedulerRole", "KeyStates", "kms:DescribeKey")];
+
 /// What is wrong with the statements of these roles, a line for each.
 ///
 /// # Errors
@@ -15,13 +19,16 @@ pub fn findings(roles: &[Role], reference: &Reference) -> Result<Vec<String>, Fa
     for role in roles {
         for statement in role.statements.iter().map(Shown::of) {
             let here = |what: String| format!("{}, statement {:?}: {what}", role.id, statement.sid);
-            found.extend(of(&statement, reference)?.into_iter().map(here));
+            let untagged = |(role_id, sid, action): &(&str, &str, &str)| {
+                role.id == *role_id && statement.sid == *sid && statement.actions == [*action]
+            };
+            found.extend(of(&statement, reference, WITHOUT_A_TAG.iter().any(untagged))?.into_iter().map(here));
         }
     }
     Ok(found)
 }
 
-fn of(statement: &Shown, reference: &Reference) -> Result<Vec<String>, Failure> {
+fn of(statement: &Shown, reference: &Reference, untagged: bool) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     let everything = statement.resources.iter().any(|resource| resource == "*");
     let asks_for_tags = statement
@@ -49,7 +56,7 @@ fn of(statement: &Shown, reference: &Reference) -> Result<Vec<String>, Failure> 
         }
     }
     for resource in statement.resources.iter().filter(|resource| *resource != "*" && resource.contains('*')) {
-        if statement.conditions.is_empty() {
+        if statement.conditions.is_empty() && !untagged {
             found.push(format!("{resource} is every one of its type: name it, or ask for a tag"));
         }
     }

@@ -75,3 +75,30 @@ async fn a_dry_run_of_a_deletion_writes_nothing() {
     );
     assert_eq!(bench.table.snapshot(), before);
 }
+
+#[tokio::test]
+async fn restore_points_are_waited_for_where_there_may_be_some_and_what_was_asked_for_goes_with_the_record() {
+    let bench = Bench::new();
+    let take = |cluster: &str| json!({"cluster": cluster, "kind": "manual", "by": "ops", "at": "2026-11-20T05:00:00Z"});
+    for name in ["acme", "acme2", "kept"] {
+        bench.ask(json!({"put": bare(name)})).await;
+        bench.table.set("cluster", &format!("{name}#take#20261120T050000Z.manual"), take(name));
+    }
+    bench.table.set("state#snapshot-scheduler", "kept", json!({"generation": 1}));
+    let answer = bench.ask(json!({"delete": "kept"})).await;
+    assert_eq!(answer["awaiting"], json!(["snapshot-scheduler"]), "it reads in the spec what `final` keeps");
+    assert_eq!(bench.ask(json!({"delete": "acme"})).await, json!({"ok": true, "state": "deleted"}));
+    assert_eq!(
+        bench.table.keys("cluster/"),
+        [
+            "cluster/acme2",
+            "cluster/acme2#take#20261120T050000Z.manual",
+            "cluster/kept",
+            "cluster/kept#take#20261120T050000Z.manual"
+        ]
+    );
+    // No request is taken for a cluster.
+    let listed = bench.ask(json!({"list": {}})).await;
+    let names: Vec<&str> = listed["clusters"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["acme2", "kept"]);
+}

@@ -75,3 +75,20 @@ async fn the_newest_twenty_entries_are_shown() {
     let audit = answer["audit"].as_array().unwrap();
     assert_eq!((audit.len(), &audit[0]["what"], &audit[19]["what"]), (20, &json!("w39"), &json!("w20")));
 }
+
+#[tokio::test]
+async fn a_status_says_how_the_restore_points_are() {
+    let bench = Bench::new();
+    bench.ask(json!({"put": bare("acme")})).await;
+    let conditions = json!({"RestorePointRecent": {"status": "false", "reason": "RestorePointOverdue",
+        "message": "the newest good one is 20 h old", "since": "2026-11-20T05:00:00Z"}});
+    let outcome = json!({"outcome": "blocked", "reason": "RestorePointOverdue", "message": "20 h old"});
+    let state = json!({"conditions": conditions, "outcome": outcome, "newest": {"us-east-1": "2026-11-19T10:00:00Z"}});
+    bench.table.set("state#snapshot-scheduler", "acme", state.clone());
+    let answer = bench.ask(json!({"status": "acme"})).await;
+    assert_eq!(answer["state"], json!({"snapshot-scheduler": state}));
+    assert_eq!(answer["conditions"], json!({"snapshot-scheduler": conditions}));
+    assert_eq!(answer["outcome"], json!({"snapshot-scheduler": outcome}));
+    let table = answer["table"].as_str().unwrap();
+    assert!(table.contains("RestorePointRecent  false   2026-11-20T05:00:00Z  RestorePointOverdue\n"), "{table}");
+}

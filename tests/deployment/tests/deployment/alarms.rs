@@ -19,6 +19,7 @@ fn each_alarm_watches_what_it_says_and_tells_the_topic() {
     let (least, less) = ("GreaterThanOrEqualToThreshold", "LessThanThreshold");
     let watcher = || ("Function", "peering-watcher".to_owned());
     let lifecycle = || ("Function", "asg-lifecycle".to_owned());
+    let snapshots = || ("Function", "snapshot-scheduler".to_owned());
     let function = |name: &str| ("FunctionName", account.id(CONTROL_PLANE, name));
     let queue = |name: &str| {
         let url = account.id(CONTROL_PLANE, name);
@@ -50,6 +51,18 @@ fn each_alarm_watches_what_it_says_and_tells_the_topic() {
         (
             "LifecycleDeadLettersArrived",
             ("AWS/SQS", letters, queue("LifecycleDeadLetters"), "Maximum", 1, least, "notBreaching"),
+        ),
+        ("NoSuccessfulSnapshotPass", ("Pilothouse", "Passes", snapshots(), "Sum", 3, less, "breaching")),
+        ("SnapshotClusterBlocked", ("Pilothouse", "ClustersBlocked", snapshots(), "Maximum", 15, least, "ignore")),
+        ("SnapshotClusterFailing", ("Pilothouse", "ClustersFailed", snapshots(), "Maximum", 15, least, "ignore")),
+        ("RestorePointsOverdue", ("Pilothouse", "RestorePointsOverdue", snapshots(), "Maximum", 5, least, "ignore")),
+        ("RestorePointsNotTaken", ("Pilothouse", "RestorePointsNotTaken", snapshots(), "Maximum", 15, least, "ignore")),
+        ("CopiesOverdue", ("Pilothouse", "CopiesOverdue", snapshots(), "Maximum", 15, least, "ignore")),
+        ("RetentionBraked", ("Pilothouse", "RetentionBraked", snapshots(), "Maximum", 15, least, "ignore")),
+        ("SnapshotSchedulerErrors", (lambda, "Errors", function("SnapshotScheduler"), "Sum", 3, least, "notBreaching")),
+        (
+            "SnapshotDeadLettersArrived",
+            ("AWS/SQS", letters, queue("SnapshotDeadLetters"), "Maximum", 1, least, "notBreaching"),
         ),
     ]);
     let alarms = list(&account.aws("cloudwatch", "DescribeAlarms", &json!({}))["MetricAlarms"]);

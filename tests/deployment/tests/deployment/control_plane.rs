@@ -58,10 +58,13 @@ fn dead_letters_are_encrypted_and_only_our_rules_may_send_without_a_role() {
     let account = Account::with_control_plane();
     let rules = account.aws("events", "ListRules", &json!({}));
     let mut rules: BTreeSet<String> = list(&rules["Rules"]).iter().map(|r| text(&r["Arn"])).collect();
-    assert_eq!(rules.len(), 3);
-    for (queue, seconds) in
-        [("WatcherDeadLetters", "86400"), ("LifecycleDeadLetters", "86400"), ("RegistryDeadLetters", "1209600")]
-    {
+    assert_eq!(rules.len(), 4);
+    for (queue, seconds) in [
+        ("WatcherDeadLetters", "86400"),
+        ("LifecycleDeadLetters", "86400"),
+        ("SnapshotDeadLetters", "86400"),
+        ("RegistryDeadLetters", "1209600"),
+    ] {
         let request = json!({"QueueUrl": account.id(CONTROL_PLANE, queue), "AttributeNames": ["All"]});
         let attributes = account.aws("sqs", "GetQueueAttributes", &request)["Attributes"].clone();
         assert_eq!(attributes["SqsManagedSseEnabled"], "true", "{queue}");
@@ -93,12 +96,13 @@ fn each_function_has_what_it_runs_with() {
     let resolvers = account.stack.dns.address().to_string();
     let of_the_watcher = json!({"PILOTHOUSE_TABLE": table, "PILOTHOUSE_TOPIC_ARN": topic, "PILOTHOUSE_RESOLVERS": resolvers,
         "PILOTHOUSE_PULSE_SECONDS": "10", "PILOTHOUSE_PULSE_BUDGET_SECONDS": "55"});
-    let of_the_lifecycle_function = json!({"PILOTHOUSE_TABLE": table, "PILOTHOUSE_TOPIC_ARN": topic,
+    let of_nodes = json!({"PILOTHOUSE_TABLE": table, "PILOTHOUSE_TOPIC_ARN": topic,
         "PILOTHOUSE_PULSE_SECONDS": "10", "PILOTHOUSE_PULSE_BUDGET_SECONDS": "55"});
     for (name, resource, timeout, variables) in [
         ("cluster-registry", "ClusterRegistry", 120, json!({"PILOTHOUSE_TABLE": table})),
         ("peering-watcher", "PeeringWatcher", 80, of_the_watcher),
-        ("asg-lifecycle", "AsgLifecycle", 120, of_the_lifecycle_function),
+        ("asg-lifecycle", "AsgLifecycle", 120, of_nodes.clone()),
+        ("snapshot-scheduler", "SnapshotScheduler", 150, of_nodes),
     ] {
         let function = account.aws("lambda", "GetFunctionConfiguration", &json!({"FunctionName": name}));
         assert_eq!(account.id(CONTROL_PLANE, resource), name);
@@ -127,7 +131,7 @@ fn what_asks_hosts_itself_runs_in_a_vpc_where_subnets_are_given() {
     let subnet = text(&subnets[0]["SubnetId"]);
     let parameters = [("SubnetIds", subnet.as_str()), ("SecurityGroupIds", "sg-1"), ("LogRetentionDays", "90")];
     account.create(CONTROL_PLANE, &translated(TEMPLATE), &parameters);
-    for function in ["PeeringWatcher", "AsgLifecycle"] {
+    for function in ["PeeringWatcher", "AsgLifecycle", "SnapshotScheduler"] {
         let properties = account.properties(CONTROL_PLANE, function);
         assert_eq!(properties["VpcConfig"], json!({"SubnetIds": [subnet], "SecurityGroupIds": ["sg-1"]}));
         assert_eq!(properties["Environment"]["Variables"].get("PILOTHOUSE_RESOLVERS"), None);
@@ -150,7 +154,9 @@ fn what_clusters_stacks_need_is_exported() {
     let function = account.aws("lambda", "GetFunctionConfiguration", &json!({"FunctionName": "cluster-registry"}));
     let watcher = account.aws("lambda", "GetFunctionConfiguration", &json!({"FunctionName": "peering-watcher"}));
     let lifecycle = account.aws("lambda", "GetFunctionConfiguration", &json!({"FunctionName": "asg-lifecycle"}));
+    let snapshots = account.aws("lambda", "GetFunctionConfiguration", &json!({"FunctionName": "snapshot-scheduler"}));
     for (name, value) in [
+        ("pilothouse-SnapshotsRoleArn", text(&snapshots["Role"])),
         ("pilothouse-LifecycleRoleArn", text(&lifecycle["Role"])),
         ("pilothouse-RegistryArn", text(&function["FunctionArn"])),
         ("pilothouse-WatcherRoleArn", text(&watcher["Role"])),
@@ -162,6 +168,7 @@ fn what_clusters_stacks_need_is_exported() {
     assert_eq!(outputs["TableName"], account.id(CONTROL_PLANE, "Table"));
     assert_eq!(outputs["WatcherDeadLettersUrl"], account.id(CONTROL_PLANE, "WatcherDeadLetters"));
     assert_eq!(outputs["LifecycleDeadLettersUrl"], account.id(CONTROL_PLANE, "LifecycleDeadLetters"));
+    assert_eq!(outputs["SnapshotDeadLettersUrl"], account.id(CONTROL_PLANE, "SnapshotDeadLetters"));
     assert_eq!(outputs["RegistryDeadLettersUrl"], account.id(CONTROL_PLANE, "RegistryDeadLetters"));
     assert!(outputs["DashboardUrl"].ends_with(&account.id(CONTROL_PLANE, "Dashboard")), "{outputs:?}");
 }
@@ -177,6 +184,8 @@ fn each_role_is_its_service_s_alone_and_names_its_resources() {
         ("PeeringWatcherEveryMinuteRole", "scheduler.amazonaws.com"),
         ("AsgLifecycleRole", "lambda.amazonaws.com"),
         ("AsgLifecycleEveryMinuteRole", "scheduler.amazonaws.com"),
+        ("SnapshotSchedulerRole", "lambda.amazonaws.com"),
+        ("SnapshotSchedulerEveryMinuteRole", "scheduler.amazonaws.com"),
     ] {
         let name = account.id(CONTROL_PLANE, role);
         let trust =
@@ -201,11 +210,12 @@ fn each_role_is_its_service_s_alone_and_names_its_resources() {
                     statement["Action"].clone()
                 };
                 for action in list(&actions) {
-                    let read = reads.iter().any(|prefix| text(&action).starts_with(prefix));
+                    let read = reads.iter().any(|prefix| text(&action).starts_with(prefix))
+                        && action != "ec2:DescribeSnapshotAttribute";
                     assert_eq!(statement["Resource"] == "*", read, "{action} on {}", statement["Resource"]);
                     // Whatever changes something of a customer's is tagged for one; a document is AWS's own.
                     let ours = changes.iter().any(|service| text(&action).starts_with(service));
-                    if ours && !read && statement["Sid"] != "StopDocument" {
+                    if ours && !read && statement["Sid"] != "StopDocument" && statement["Sid"] != "ScriptDocument" {
                         let conditions = &statement["Condition"];
                         let tag = match (text(&action).as_str(), text(&statement["Sid"]).as_str()) {
                             ("ssm:SendCommand", _) => "ssm:resourceTag/pilothouse:cluster",
@@ -215,10 +225,22 @@ fn each_role_is_its_service_s_alone_and_names_its_resources() {
                                 assert_eq!(conditions["StringEquals"]["ec2:CreateAction"], "CreateVolume");
                                 continue;
                             }
+                            ("ec2:CreateTags", "NewSnapshotTags") => {
+                                let made_by = &conditions["StringEquals"]["ec2:CreateAction"];
+                                assert_eq!(*made_by, json!(["CopySnapshot", "CreateSnapshots"]));
+                                continue;
+                            }
+                            (_, "NewSnapshots" | "NewCopies") => "aws:RequestTag/pilothouse:cluster",
                             (_, "NodeVolumes") => "aws:ResourceTag/pilothouse:node",
                             _ => "aws:ResourceTag/pilothouse:cluster",
                         };
                         assert_eq!(conditions["Null"][tag], "false", "{action} in {}", statement["Sid"]);
+                        // Of snapshots with that tag, those alone that this table knows (invariant S5).
+                        if role == "SnapshotSchedulerRole" && statement["Resource"].to_string().contains(":snapshot/") {
+                            let (given, _) = tag.split_once("/").unwrap();
+                            let deployment = &conditions["StringEquals"][format!("{given}/pilothouse:deployment")];
+                            assert_eq!(*deployment, json!(account.id(CONTROL_PLANE, "Table")), "{statement:#}");
+                        }
                     }
                 }
             }

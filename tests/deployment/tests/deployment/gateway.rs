@@ -110,19 +110,20 @@ fn a_gateway_is_made_of_the_control_plane_s_outputs() {
 }
 
 #[test]
-fn a_gateway_of_nodes_is_the_lifecycle_function_s_too() {
+fn a_gateway_of_nodes_is_the_lifecycle_function_s_and_the_snapshot_scheduler_s_too() {
     let account = Account::with_control_plane();
     let outputs = account.outputs(CONTROL_PLANE);
     let verbs = "patroni_get,patroni_switchover,patroni_reinitialize,etcd_members,etcd_add_learner,etcd_promote,\
                  etcd_remove,etcd_move_leader";
-    created_with(&account, "", &[("Verbs", verbs), ("LifecycleRoleArn", &outputs["LifecycleRoleArn"])]);
+    let [lifecycle, snapshots] = ["LifecycleRoleArn", "SnapshotsRoleArn"].map(|role| (role, outputs[role].as_str()));
+    created_with(&account, "", &[("Verbs", verbs), lifecycle, snapshots]);
     let function = account.aws("lambda", "GetFunctionConfiguration", &json!({"FunctionName": "acme-transit"}));
     assert_eq!(function["Environment"]["Variables"], json!({"PILOTHOUSE_VERBS": verbs}));
     let policy = account.aws("lambda", "GetPolicy", &json!({"FunctionName": "acme-transit"}));
     let statements = list(&parsed(&policy["Policy"])["Statement"]);
     let principals: Vec<String> = statements.iter().map(|one| one["Principal"].to_string()).collect();
-    assert_eq!(principals.len(), 2, "{statements:#?}");
-    for role in ["WatcherRoleArn", "LifecycleRoleArn"] {
+    assert_eq!(principals.len(), 3, "{statements:#?}");
+    for role in ["WatcherRoleArn", "LifecycleRoleArn", "SnapshotsRoleArn"] {
         assert!(principals.iter().any(|one| one.contains(&outputs[role])), "{role}: {principals:?}");
     }
     // It starts with these verbs, and has no other.

@@ -1,4 +1,5 @@
-//! The lifecycle function in the stack, and `infra/examples/nodes.yaml`: database nodes that a stack declares.
+//! The lifecycle function and the snapshot scheduler in the stack, and `infra/examples/nodes.yaml`: database nodes that a stack
+//! declares.
 
 use serde_json::{Value, json};
 
@@ -60,8 +61,14 @@ fn the_example_s_group_is_as_the_lifecycle_function_wants_it() {
     assert_eq!(spec["asg"], CUSTOMER);
     let launched = account.properties(STACK, "LaunchTemplate")["LaunchTemplateData"].clone();
     assert_eq!(launched["MetadataOptions"], json!({"HttpTokens": "required", "InstanceMetadataTags": "enabled"}));
+    // Commands are sent to tagged instances alone, and restore points taken of tagged volumes.
+    for (nth, kind) in ["instance", "volume"].into_iter().enumerate() {
+        let given = &launched["TagSpecifications"][nth];
+        assert_eq!(given["ResourceType"], kind);
+        let tags = list(&given["Tags"]);
+        assert!(tags.contains(&json!({"Key": "pilothouse:cluster", "Value": CUSTOMER})), "{tags:?}");
+    }
     let tags = list(&launched["TagSpecifications"][0]["Tags"]);
-    assert!(tags.contains(&json!({"Key": "pilothouse:cluster", "Value": CUSTOMER})), "{tags:?}");
     // With tags in the metadata, none may have a space or a slash in its key.
     assert!(tags.iter().all(|tag| !text(&tag["Key"]).contains([' ', '/'])), "{tags:?}");
     for (target_group, path) in [("Writer", "/primary"), ("Reader", "/replica")] {
@@ -105,4 +112,41 @@ fn the_lifecycle_function_runs_with_its_role_by_the_schedule_s_word_and_by_an_ev
     };
     assert!(own(&registry_key, "dynamodb") && own(&lifecycle_key, "dynamodb") && own(&lifecycle_key, "autoscaling"));
     assert_eq!(account.stack.items().unwrap(), Vec::<Value>::new(), "the table of other tests is not touched");
+}
+
+#[test]
+fn the_snapshot_scheduler_runs_with_its_role_by_the_schedule_s_word_by_an_event_and_by_hand() {
+    let account = Account::with_control_plane();
+    created(&account);
+    let (registry, _) = account.run("cluster-registry");
+    let (scheduler, key) = account.run("snapshot-scheduler");
+    // Time for a pass.
+    account.stack.lambda_timeout(100.0).unwrap();
+    let schedule = account.aws("scheduler", "GetSchedule", &json!({"Name": "pilothouse-snapshot-scheduler"}));
+    let report = scheduler.invoke(&parsed(&schedule["Target"]["Input"])).unwrap();
+    assert_eq!(report["function"], "snapshot-scheduler", "{report:#}");
+    assert_eq!((&report["passes"], &report["clusters"]), (&json!(1), &json!([])), "{report:#}");
+
+    Resource::of(&account, &registry, STACK, "Cluster").create().unwrap();
+    let stored = registry.invoke(&json!({"get": CUSTOMER})).unwrap();
+    assert_eq!(stored["spec"]["snapshots"]["retention"]["daily"], 7, "{stored:#}");
+    assert_eq!(stored["spec"]["snapshots"]["max_age_hours"], 13, "{stored:#}");
+
+    let event = json!({"version": "0", "id": "1", "detail-type": "EBS Snapshot Notification", "source": "aws.ec2",
+        "account": "123456789012", "region": "us-east-1", "time": "2026-11-21T00:00:00Z",
+        "resources": ["arn:aws:ec2::us-east-1:snapshot/snap-01234567"],
+        "detail": {"event": "createSnapshot", "result": "succeeded", "snapshot_id": "arn:aws:ec2::us-east-1:snapshot/snap-01234567"}});
+    scheduler.invoke(&event).unwrap();
+    let status = registry.invoke(&json!({"status": CUSTOMER})).unwrap();
+    let recent = &status["conditions"]["snapshot-scheduler"]["RestorePointRecent"];
+    assert_eq!((&recent["status"], &recent["reason"]), (&json!("false"), &json!("NoRestorePoint")), "{status:#}");
+
+    let listed = scheduler.invoke(&json!({"list": CUSTOMER})).unwrap();
+    assert_eq!((&listed["ok"], &listed["restore_points"]), (&json!(true), &json!([])), "{listed:#}");
+    let refused = scheduler.invoke(&json!({"take": "nobody", "by": "ops"})).unwrap();
+    assert_eq!(refused["ok"], false, "{refused:#}");
+
+    let calls = account.stack.calls().unwrap();
+    let own = |name: &str| calls.iter().any(|call| call.access_key.as_deref() == Some(&key) && call.name() == name);
+    assert!(own("ec2:DescribeSnapshots") && own("dynamodb:Query"));
 }

@@ -75,6 +75,7 @@ fn everything() -> BTreeSet<Call> {
     watcher("secretsmanager:GetSecretValue", &arn("secretsmanager", "secret:acme-1"), &cluster);
     watcher("sns:Publish", &arn("sns", "notices"), &none);
     found.extend(everything_about_nodes());
+    found.extend(everything_about_restore_points());
     found
 }
 
@@ -127,6 +128,100 @@ fn everything_about_nodes() -> BTreeSet<Call> {
     }
     found.extend(new_volume(&volume_tags(), Some("CreateVolume")));
     found
+}
+
+/// A snapshot of this table's, with this tag beside.
+fn own_tags(more: (&str, &str)) -> Value {
+    let mut tags = json!({"pilothouse:cluster": "acme", "pilothouse:deployment": "pilothouse"});
+    tags[more.0] = json!(more.1);
+    tags
+}
+
+/// Snapshots that are made by `action` in a Region, with these tags given: what IAM decides of them.
+fn new_snapshots(action: &str, region: &str, given: &Value) -> [Call; 2] {
+    let snapshot = |called: &str| Call {
+        request_tags: Some(serde_json::from_value(given.clone()).unwrap()),
+        ..call("snapshot-scheduler", called, &format!("arn:aws:ec2:{region}::snapshot/*"), &json!({}))
+    };
+    let tagged = Call { create_action: Some(action.to_owned()), ..snapshot("ec2:CreateTags") };
+    [snapshot(&format!("ec2:{action}")), tagged]
+}
+
+/// The mark of a snapshot that has these tags.
+fn mark(tags: &Value, given: &Value) -> Call {
+    let marked = call("snapshot-scheduler", "ec2:CreateTags", "arn:aws:ec2:eu-west-1::snapshot/snap-1", tags);
+    Call { request_tags: Some(serde_json::from_value(given.clone()).unwrap()), ..marked }
+}
+
+fn everything_about_restore_points() -> BTreeSet<Call> {
+    let none = json!({});
+    let cluster = json!({"pilothouse:cluster": "acme"});
+    let own = own_tags(("pilothouse:set", "acme.1.1"));
+    let arn = |service: &str, rest: &str| format!("arn:aws:{service}:{HERE}:{rest}");
+    let mut found = BTreeSet::new();
+    let mut scheduler = |action: &str, resource: &str, tags: &Value| {
+        found.insert(call("snapshot-scheduler", action, resource, tags));
+    };
+    for action in ["DeleteItem", "GetItem", "PutItem", "Query"] {
+        scheduler(&format!("dynamodb:{action}"), &arn("dynamodb", "table/pilothouse"), &none);
+    }
+    for action in ["Images", "Instances", "LockedSnapshots", "Snapshots", "Volumes"] {
+        scheduler(&format!("ec2:Describe{action}"), "*", &none);
+    }
+    scheduler("autoscaling:DescribeAutoScalingGroups", "*", &none);
+    scheduler("ssm:GetCommandInvocation", "*", &none);
+    for taken_of in ["instance/i-1", "volume/vol-1"] {
+        scheduler("ec2:CreateSnapshots", &arn("ec2", taken_of), &cluster);
+    }
+    for action in ["CopySnapshot", "DescribeSnapshotAttribute"] {
+        scheduler(&format!("ec2:{action}"), "arn:aws:ec2:us-east-1::snapshot/snap-1", &own);
+    }
+    scheduler("ec2:DeleteSnapshot", "arn:aws:ec2:eu-west-1::snapshot/snap-1", &own);
+    scheduler("kms:DescribeKey", &arn("kms", "key/1"), &none);
+    scheduler("ssm:SendCommand", "arn:aws:ssm:us-east-1::document/AWS-RunShellScript", &none);
+    scheduler("ssm:SendCommand", &arn("ec2", "instance/i-1"), &cluster);
+    scheduler("lambda:InvokeFunction", &arn("lambda", "function:acme"), &json!({"pilothouse:gateway": "acme"}));
+    scheduler("secretsmanager:GetSecretValue", &arn("secretsmanager", "secret:acme-1"), &cluster);
+    scheduler("sns:Publish", &arn("sns", "notices"), &none);
+    found.extend(new_snapshots("CreateSnapshots", "us-east-1", &own));
+    found.extend(new_snapshots("CopySnapshot", "eu-west-1", &own));
+    found.insert(mark(&own, &json!({"pilothouse:state": "deleting"})));
+    found
+}
+
+#[test]
+fn s5_a_snapshot_of_another_deployment_is_neither_made_nor_marked_nor_copied_nor_deleted() {
+    let own = own_tags(("pilothouse:set", "acme.1.1"));
+    let foreign = json!({"pilothouse:cluster": "acme", "pilothouse:deployment": "another"});
+    let (none, cluster) = (json!({}), json!({"pilothouse:cluster": "acme"}));
+    let state = json!({"pilothouse:state": "deleting"});
+    let snapshot = |action: &str, tags: &Value| {
+        call("snapshot-scheduler", &format!("ec2:{action}"), "arn:aws:ec2:us-east-1::snapshot/snap-2", tags)
+    };
+    let [made, _] = new_snapshots("CreateSnapshots", "us-east-1", &foreign);
+    let [copied, _] = new_snapshots("CopySnapshot", "eu-west-1", &cluster);
+    let [_, tagged] = new_snapshots("CreateSnapshots", "us-east-1", &own);
+    for (call, expected) in [
+        (snapshot("DeleteSnapshot", &none), "not allow it: OldSnapshots"),
+        (snapshot("DeleteSnapshot", &foreign), "not allow it: OldSnapshots"),
+        (snapshot("DeleteSnapshot", &cluster), "not allow it: OldSnapshots"),
+        (snapshot("DescribeSnapshotAttribute", &foreign), "not allow it: OwnSnapshots"),
+        (snapshot("CopySnapshot", &foreign), "NewCopies, OwnSnapshots"),
+        (snapshot("ModifySnapshotAttribute", &own), "SnapshotSchedulerRole does not allow it"),
+        (made, "TakenOf, NewSnapshots"),
+        (copied, "NewCopies, OwnSnapshots"),
+        (Call { create_action: None, ..tagged }, "NewSnapshotTags, DeletionMarks"),
+        (mark(&foreign, &state), "NewSnapshotTags, DeletionMarks"),
+        (mark(&own, &json!({"pilothouse:state": "kept"})), "NewSnapshotTags, DeletionMarks"),
+        (mark(&own, &own_tags(("pilothouse:state", "deleting"))), "NewSnapshotTags, DeletionMarks"),
+        (
+            call("snapshot-scheduler", "ec2:CreateSnapshots", &format!("arn:aws:ec2:{HERE}:volume/vol-2"), &none),
+            "TakenOf, NewSnapshots",
+        ),
+    ] {
+        let found = compared(&templates(), &and(call.clone()));
+        assert!(found.len() == 1 && found[0].contains(expected), "{call:?}: {found:#?}");
+    }
 }
 
 fn group() -> String {

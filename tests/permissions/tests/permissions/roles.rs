@@ -45,7 +45,7 @@ fn a_gateway_may_do_nothing_itself() {
 #[test]
 fn a_change_of_what_is_for_a_service_is_noticed() {
     let via = json!({"StringEquals": {"kms:ViaService": {"Fn::Sub": "ec2.${AWS::Region}.amazonaws.com"}}});
-    let changes: [(&str, &str, &str, Value); 6] = [
+    let changes: [(&str, &str, &str, Value); 7] = [
         (
             "vpc-gateway",
             "OurLog",
@@ -57,6 +57,7 @@ fn a_change_of_what_is_for_a_service_is_noticed() {
         ("peering-watcher", "OurDeadLetters", "Resource", json!({"Fn::GetAtt": ["RegistryDeadLetters", "Arn"]})),
         ("asg-lifecycle", "VolumeKeyGrants", "Condition", via),
         ("asg-lifecycle", "VolumeKeys", "Resource", json!("*")),
+        ("snapshot-scheduler", "SnapshotKeys", "Condition", json!({})),
     ];
     for (program, sid, field, value) in changes {
         let found = on_behalf::differences(&with(program, sid, |statement| statement[field] = value.clone()));
@@ -66,7 +67,7 @@ fn a_change_of_what_is_for_a_service_is_noticed() {
     roles.iter_mut().find(|role| role.program.is_none()).unwrap().statements[0]["Action"] = json!("lambda:*");
     assert_eq!(on_behalf::differences(&roles).len(), 2, "one is missing, one is not known");
     roles.iter_mut().for_each(|role| role.managed.clear());
-    assert_eq!(on_behalf::differences(&roles).len(), 5);
+    assert_eq!(on_behalf::differences(&roles).len(), 6);
 }
 
 #[test]
@@ -97,6 +98,24 @@ fn a_statement_that_is_too_wide_or_never_applies_is_noticed() {
     ] {
         let found =
             findings(&with("asg-lifecycle", sid, |statement| statement[field] = value.clone()), &REFERENCE).unwrap();
+        assert!(found.iter().any(|line| line.contains(sid) && line.contains(expected)), "{sid} {field}: {found:#?}");
+    }
+    for (sid, field, value, expected) in [
+        ("TakenOf", "Condition", json!({}), "volume/* is every one of its type"),
+        ("NewSnapshots", "Condition", json!({}), "snapshot/* is every one of its type"),
+        ("NewCopies", "Condition", json!({}), "snapshot/* is every one of its type"),
+        ("OldSnapshots", "Condition", json!({}), "snapshot/* is every one of its type"),
+        ("OldSnapshots", "Resource", json!("*"), "it can be narrowed to a snapshot"),
+        ("KeyStates", "Resource", json!("*"), "it can be narrowed to a key"),
+        (
+            "KeyStates",
+            "Action",
+            json!(["kms:DescribeKey", "kms:ScheduleKeyDeletion"]),
+            "key/* is every one of its type",
+        ),
+    ] {
+        let changed = with("snapshot-scheduler", sid, |statement| statement[field] = value.clone());
+        let found = findings(&changed, &REFERENCE).unwrap();
         assert!(found.iter().any(|line| line.contains(sid) && line.contains(expected)), "{sid} {field}: {found:#?}");
     }
     let misspelt = with("peering-watcher", "Notices", |statement| statement["Action"] = json!(["sns:Publsh"]));
