@@ -173,7 +173,8 @@ note() {
     mv "$1.new" "$1"
 }
 finish() {
-    [ "$2" = thaw ] || ! kill -0 "$(cat armed)" 2>/dev/null || exit
+    # Another process may have its number by now, and one that was killed keeps it until somebody asks how it ended.
+    [ "$2" = thaw ] || [ "$(readlink "/proc/$(cat armed)/cwd" 2>/dev/null)" != "$(pwd -P)" ] || exit
     # A command that thaws at this moment has yet to note what it saw.
     rounds=0
     while [ -d claim ] && [ ! -e answer ] && [ "$rounds" -lt 200 ]; do

@@ -310,6 +310,7 @@ stopped() {
     data=$(realpath -e -- "$DATA_DIR" 2>/dev/null) || stop "$DATA_DIR does not exist"
     major=$(cat "$data/PG_VERSION" 2>/dev/null) || stop "$data is no data directory of PostgreSQL"
     program=/usr/lib/postgresql/$major/bin/pg_controldata
+    [ -x "$program" ] || program=/usr/pgsql-$major/bin/pg_controldata
     [ -x "$program" ] || program=$(command -v pg_controldata) || stop "the program pg_controldata is missing"
     pid=$(sed -n 1p "$data/postmaster.pid" 2>/dev/null)
     [ -z "$pid" ] || [ ! -e "/proc/$pid" ] || stop "PostgreSQL runs on $data still"
