@@ -336,7 +336,7 @@ reasons! {
         Draining: "The node's connections through the load balancer are being drained.", "";
         Stopping: "PostgreSQL on the node is stopping.", "";
         FinalRestorePointPending: "The last node of a cluster that is decommissioned waits for its last restore point.",
-            "If it stays: the scheduler's condition RestorePointTaken says why. To go without one, put the spec without `snapshots`.";
+            "If it stays: the scheduler's condition RestorePointTaken says why (a server that has stopped does not tell its data directory: give `snapshots.filesystem.data_dir`). To go without one, put the spec without `snapshots`.";
         StopFailed: "PostgreSQL or Patroni could not be stopped on the node.",
             "Read the message; stop them by hand on the node.";
         AgentSilent: "The Systems Manager agent of the node does not answer, and the node must not go without a clean stop.",

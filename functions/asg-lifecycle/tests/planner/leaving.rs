@@ -150,10 +150,17 @@ fn l2_the_last_node_goes_when_its_final_restore_point_is_whole() {
 #[test]
 fn a_final_restore_point_that_does_not_come_is_asked_for_again() {
     let mut world = last_and_stopped();
+    let first = world.now;
     assert_eq!(world.does(), ["AskFinalRestorePoint"]);
     world.seen.restore_points = Seen::Absent;
-    assert!(!world.after(600).does().contains(&"AskFinalRestorePoint"));
-    assert!(world.after(1800).does().contains(&"AskFinalRestorePoint"));
+    assert!(!world.after(3600).does().contains(&"AskFinalRestorePoint"));
+    assert!(world.after(7200).does().contains(&"AskFinalRestorePoint"));
+    let slow = RestorePoint { kind: PointKind::Final, good: true, slot: first, ..RestorePoint::default() };
+    world.seen.restore_points = Seen::Known(vec![slow]);
+    assert!(world.after(60).does().contains(&"Continue"), "the first one took its time, and is as good");
+
+    let mut world = last_and_stopped();
+    assert_eq!(world.does(), ["AskFinalRestorePoint"]);
     world.has_snapshots = false;
     assert!(world.after(60).does().contains(&"Continue"), "nobody asks for one any more");
 }

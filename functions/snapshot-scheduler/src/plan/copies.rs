@@ -161,7 +161,7 @@ fn key(to: &CopyTo, seen: &Observed, draft: &mut Draft) -> Result<Option<Option<
         // A copy with a key that may not be used fails hours later.
         Some(unknown) => {
             let why = unknown.trouble().unwrap_or("not read");
-            Err(Finding::unknown(Reason::KeyUnusable, format!("{} in {} could not be read: {why}", name.1, name.0)))
+            Err(Finding::unknown(Reason::CopiesPending, format!("{} in {} could not be read: {why}", name.1, name.0)))
         }
     }
 }
@@ -187,7 +187,8 @@ fn retire_failed(view: &View<'_>, region: &str, now: Timestamp, draft: &mut Draf
 
 pub(super) fn trouble(region: &str, finding: Finding, now: Timestamp, draft: &mut Draft) {
     let times = draft.state.copying.get(region).map_or(0, |trouble| trouble.times).saturating_add(1);
-    let minutes = i64::from(times.min(6)) * 10;
+    // What is not known now may be in a minute.
+    let minutes = if finding.reason == Reason::CopiesPending { 1 } else { i64::from(times.min(6)) * 10 };
     let again_at = now.checked_add(SignedDuration::from_mins(minutes)).unwrap_or(now);
     let trouble = CopyTrouble { reason: finding.reason, message: finding.message, times, again_at };
     draft.state.copying.insert(region.to_owned(), trouble);
@@ -206,8 +207,17 @@ pub(super) fn standing(
         let newest = draft.points.iter().filter(|p| p.region == region && p.good).map(|p| p.taken_at).max();
         let max_age = SignedDuration::from_hours(i64::from(spec.max_age_hours));
         let trouble = draft.state.copying.get(region);
+        let since = draft.state.since;
+        let overdue = |newest: Option<Timestamp>| newest.or(since).is_some_and(|at| now.duration_since(at) > max_age);
         match (seen.listed.get(region), newest) {
             (Some(Seen::Unknown(why)), _) => Finding::unknown(Reason::SnapshotsUnreadable, format!("{region}: {why}")),
+            // Whatever keeps copies from coming, after so long it is somebody's to look at.
+            (_, newest) if overdue(newest) => {
+                let newest =
+                    newest.map_or_else(|| "there is none".to_owned(), |at| format!("the newest was taken at {at:.0}"));
+                let why = trouble.map(|trouble| format!("; {}", trouble.message)).unwrap_or_default();
+                Finding::no(Reason::CopyOverdue, format!("{region}: {newest}{why}"))
+            }
             _ if trouble.is_some() => trouble.map_or_else(
                 || Finding::unknown(Reason::CopiesPending, region),
                 |trouble| {
@@ -217,9 +227,6 @@ pub(super) fn standing(
                     if waits { Finding::unknown(trouble.reason, message) } else { Finding::no(trouble.reason, message) }
                 },
             ),
-            (_, Some(at)) if now.duration_since(at) > max_age => {
-                Finding::no(Reason::CopyOverdue, format!("{region}: the newest was taken at {at:.0}"))
-            }
             (_, Some(_)) => Finding::yes(Reason::CopiesRecent, region),
             (_, None) => Finding::unknown(Reason::CopiesPending, region),
         }

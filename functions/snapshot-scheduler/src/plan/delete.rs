@@ -71,6 +71,10 @@ pub(super) fn delete(
         }
         let marked = |s: &&Snapshot| s.tags.get(sets::STATE).is_some_and(|state| state == sets::DELETING);
         if !mine.iter().all(marked) {
+            if room == 0 {
+                continue;
+            }
+            room = room.saturating_sub(1);
             let (set, region) = (point.set.clone(), region.clone());
             draft.actions.push(Action::MarkDeleting { set, region, snapshots: ids });
             continue;

@@ -145,8 +145,9 @@ fn carry_out(region: &str, seen: &Observed, draft: &mut Draft, decide: impl Fn(&
     let plan = decide(&points);
     let brakes: Vec<String> = plan.brakes.iter().map(ToString::to_string).collect();
     let removed: Vec<String> = plan.deletions().take(AT_ONCE).map(|decision| decision.id.clone()).collect();
-    if plan.unkept().next().is_some() && !brakes.is_empty() {
-        draft.braked.push(format!("{region}: {}", brakes.join(" ")));
+    let unkept: Vec<&str> = plan.unkept().map(|decision| decision.id.as_str()).collect();
+    if !unkept.is_empty() && !brakes.is_empty() {
+        draft.braked.push(format!("{region}: {} These would go: {}.", brakes.join(" "), shown(&unkept)));
     }
     let of = |set: &String| draft.points.iter().find(|p| p.set == *set && p.region == region);
     let snapshots = removed.iter().filter_map(of).flat_map(|p| p.members.values().map(|m| m.snapshot.clone()));
@@ -201,6 +202,16 @@ fn failed_sets(view: &View<'_>, now: Timestamp, brakes: &Brakes, draft: &mut Dra
         if free && superseded && point.holds.is_empty() && now.duration_since(point.begun_at) >= EVIDENCE {
             point.phase = Phase::Deleting;
         }
+    }
+}
+
+/// Names, as many as a person reads.
+fn shown(sets: &[&str]) -> String {
+    const MOST: usize = 20;
+    let first = sets.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+    match sets.len().saturating_sub(MOST) {
+        0 => first,
+        more => format!("{first}, and {more} more"),
     }
 }
 

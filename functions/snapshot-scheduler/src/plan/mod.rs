@@ -217,7 +217,6 @@ fn finish(view: &View<'_>, seen: &Observed, now: Timestamp, mut draft: Draft, st
     }
     if !plan.held.is_empty() {
         // What is held back was not begun.
-        draft.state.taking.clone_from(&view.state.taking);
         draft.points.retain(|point| point.version > 0 || point.phase != Phase::Intended);
         for copy in draft.points.iter_mut().filter(|point| point.copy_of.is_some() && point.phase == Phase::Intended) {
             let before = seen.points.iter().find(|p| p.set == copy.set && p.region == copy.region);
@@ -235,10 +234,24 @@ fn finish(view: &View<'_>, seen: &Observed, now: Timestamp, mut draft: Draft, st
         matches!(point.phase, Phase::Intended | Phase::Pending) && now.duration_since(point.begun_at) < FRESH
     };
     let busy = draft.soon || draft.state.taking.is_some() || !plan.actions.is_empty();
-    plan.unsettled = plan.held.is_empty() && (busy || draft.points.iter().any(fresh));
+    match &view.state.taking {
+        _ if view.held.is_none() => {}
+        // What is over is over; nothing new is begun.
+        Some(taking) if taking.intended => {
+            draft.state.taking = draft.state.taking.filter(|still| still == taking);
+        }
+        // A pause uses no try up, not even where it is only looked for a node.
+        _ => {
+            draft.state.taking.clone_from(&view.state.taking);
+            draft.state.trouble.clone_from(&view.state.trouble);
+            draft.state.last_slot = view.state.last_slot;
+            draft.requests.clear();
+        }
+    }
+    plan.unsettled = view.held.is_none() && (busy || draft.points.iter().any(fresh));
     draft.state.look_at = match plan.unsettled {
         true => now,
-        false => look_at(view, &draft, newest.map(|point| point.taken_at), now, !plan.held.is_empty()),
+        false => look_at(view, &draft, newest.map(|point| point.taken_at), now, view.held.is_some()),
     };
     draft.state.newest = newest_of_each(view, &draft.points);
     draft.state.pending = draft.points.iter().any(|p| matches!(p.phase, Phase::Intended | Phase::Pending));

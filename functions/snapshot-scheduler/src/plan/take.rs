@@ -24,6 +24,8 @@ const ANSWER: SignedDuration = SignedDuration::from_secs(90);
 const POSTGRES: u16 = 5432;
 /// How long an answer says how things are: the node may lead since, or have other volumes.
 const STALE: SignedDuration = SignedDuration::from_mins(5);
+/// How long a node's standing counts for a freeze.
+const STANDING: SignedDuration = SignedDuration::from_secs(45);
 /// How long a node to take from is looked for.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 /// Five snapshots of a volume may be pending; one place is left for a person's own.
@@ -261,7 +263,14 @@ fn go_on(
     let (freeze, unfrozen, note) = match taking.instance {
         // Nobody writes.
         Some(_) => (Vec::new(), Grade::Crash, "PostgreSQL had stopped".to_owned()),
-        None => quiescing(spec, &layout, asked),
+        None => match quiescing(spec, &layout, asked) {
+            // Who leads, and for whom commits wait, is known from when the node was chosen (invariant S2).
+            (freeze, grade, note) if !freeze.is_empty() && now.duration_since(asked.at) > STANDING => {
+                let note = format!("{note}; not frozen: its answer came late, and it may lead by now");
+                (Vec::new(), grade, note)
+            }
+            quiesced => quiesced,
+        },
     };
     let mut point = RestorePoint {
         set: set.clone(),
@@ -306,7 +315,8 @@ fn ask(spec: &Snapshots, question: &Question<'_>, draft: &mut Draft) {
     let filesystem = spec.filesystem.as_ref();
     let mounts: Vec<&str> = filesystem.iter().flat_map(|f| &f.mounts).map(|mount| mount.as_str()).collect();
     // A server that has stopped does not tell its data directory; the last restore point knows it.
-    let known = draft.points.iter().filter(|_| question.stopped).max_by_key(|point| point.taken_at);
+    let told = |point: &&RestorePoint| question.stopped && !point.origin.data_dir.is_empty();
+    let known = draft.points.iter().filter(told).max_by_key(|point| point.taken_at);
     let data_dir = filesystem.map(|f| f.data_dir.as_str()).or(known.map(|point| point.origin.data_dir.as_str()));
     let (mounts, port) = (mounts.join("\n"), question.port.unwrap_or(POSTGRES).to_string());
     let variables = [

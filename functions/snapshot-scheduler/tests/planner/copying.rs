@@ -1,6 +1,6 @@
 //! Copies into other Regions.
 
-use domain::condition::ConditionKind;
+use domain::condition::{ConditionKind, Status};
 use domain::reason::Reason;
 use ports::{EncryptionKey, SnapshotState};
 use reach::nodes::Seen;
@@ -87,8 +87,12 @@ fn snapshot_case_25_a_key_that_cannot_be_used_stops_the_copy_before_it_is_begun(
     set_key(&mut world, Seen::Unknown("throttled".to_owned()));
     assert_eq!(world.passes(), Vec::<&str>::new(), "not known is not usable");
     let copies = world.condition(ConditionKind::CopiesRecent);
-    assert_eq!(copies.reason, Reason::KeyUnusable);
+    assert_eq!((copies.reason, copies.status), (Reason::CopiesPending, Status::Unknown), "nobody is woken for it");
     assert!(copies.message.contains("could not be read: throttled"), "{}", copies.message);
+    // But not for ever: nothing has come for longer than a copy may be old.
+    world.hours(24 * 3).passes();
+    let copies = world.condition(ConditionKind::CopiesRecent);
+    assert_eq!((copies.reason, copies.status), (Reason::CopyOverdue, Status::False));
 }
 
 /// It is cleared away, and tried again later and later: with an older good copy there, too.

@@ -48,7 +48,9 @@ impl<P: Ports> Job<'_, P> {
             let leased = progress.lease.as_ref().is_some_and(|lease| lease.outlasts(step, now));
             leased && now.checked_add(step).is_ok_and(|end| end <= self.until)
         };
-        if progress.plan.actions.iter().any(|a| matches!(a, Action::TakeSet { .. })) && !room(LONGEST_TAKE) {
+        if progress.plan.actions.iter().any(|a| matches!(a, Action::TakeSet { .. }))
+            && !room(LONGEST_TAKE + LONGEST_CALL)
+        {
             // A set whose record is written is looked for before it is taken again: it is not begun without the time for it.
             progress.unsettled = true;
             return Ok(false);
@@ -258,8 +260,11 @@ fn enter(action: &Action, applied: &Applied, at: Timestamp, points: &mut [Restor
             }
             let full = matches!(error.class, Class::LimitReached | Class::Throttled);
             let times = state.copying.get(region).map_or(0, |trouble| trouble.times);
-            let (reason, times, minutes) =
-                if full { (Reason::CopiesPending, times, 1) } else { (Reason::CopyFailed, times + 1, 10) };
+            let (reason, times, minutes) = if full {
+                (Reason::CopiesPending, times, 1)
+            } else {
+                (Reason::CopyFailed, times + 1, i64::from(times.min(5) + 1) * 10)
+            };
             let again_at = at.checked_add(SignedDuration::from_mins(minutes)).unwrap_or(at);
             let trouble = CopyTrouble { reason, message: refusal(error), times, again_at };
             state.copying.insert(region.clone(), trouble);

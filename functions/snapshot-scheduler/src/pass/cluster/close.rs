@@ -100,6 +100,8 @@ impl<P: Ports> Job<'_, P> {
             let regions = snapshots.copies.iter().map(|to| to.region.as_str().to_owned()).collect();
             state.terms = Some(Terms { last: snapshots.r#final.last, days: snapshots.r#final.days, regions });
         }
+        // This deletion's own time counts, whatever was left of an earlier one.
+        state.estate = None;
         let since = self.record.as_ref().and_then(|r| r.tombstone.as_ref()).map(|tombstone| tombstone.at);
         state.wind_up(since.unwrap_or_else(|| ports.clock().now()));
         (state.taking, state.trouble, state.look_at) = (None, None, ports.clock().now());
