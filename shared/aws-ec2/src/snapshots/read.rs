@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::primitives::DateTime;
-use aws_sdk_ec2::types::{self, LockState, LockedSnapshotsInfo, SnapshotInfo, StorageTier, Tag, VolumeAttachmentState};
+use aws_sdk_ec2::types::{
+    self, LockState, LockedSnapshotsInfo, SnapshotInfo, StorageTier, Tag, VolumeAttachmentState, VolumeType,
+};
 use jiff::Timestamp;
 use ports::{Disk, PortError, Snapshot, SnapshotState};
 
@@ -56,14 +58,19 @@ pub(super) fn disk(volume: types::Volume, instance: &str, boot: Option<&str>) ->
         .find(|one| one.state != Some(VolumeAttachmentState::Detached));
     let Some(attached) = attached else { return Ok(None) };
     let device = known(VOLUMES, "device", attached.device)?;
+    let kind = volume.volume_type;
+    // EC2 shows the baseline of a gp2 volume as its IOPS, and refuses to create one with that (CreateVolume, `Iops`): a restore
+    // by the record would fail.
+    let iops = volume.iops.filter(|_| matches!(kind, Some(VolumeType::Gp3 | VolumeType::Io1 | VolumeType::Io2)));
+    let throughput = volume.throughput.filter(|_| kind == Some(VolumeType::Gp3));
     Ok(Some(Disk {
         volume: id,
         boot: boot == Some(device.as_str()),
         device,
         size_gib: number(volume.size),
-        kind: volume.volume_type.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
-        iops: volume.iops.and_then(|n| u32::try_from(n).ok()),
-        throughput: volume.throughput.and_then(|n| u32::try_from(n).ok()),
+        kind: kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        iops: iops.and_then(|n| u32::try_from(n).ok()),
+        throughput: throughput.and_then(|n| u32::try_from(n).ok()),
         key: volume.kms_key_id.filter(|key| !key.is_empty()),
     }))
 }

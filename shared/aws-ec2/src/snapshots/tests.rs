@@ -449,3 +449,36 @@ async fn what_is_not_there_is_deleted_and_what_is_bound_is_not() {
     assert_eq!(wire.sent()[0].host, "ec2.eu-west-1.amazonaws.com");
     assert_eq!(ours(&wire.sent()[0].form()), [("SnapshotId", "snap-1")]);
 }
+
+#[tokio::test]
+async fn the_iops_of_a_volume_are_kept_only_where_its_type_takes_them() {
+    let wire = Wire::default();
+    wire.answer(
+        200,
+        "<DescribeInstancesResponse><reservationSet><item><instancesSet><item><instanceId>i-1</instanceId>
+           <rootDeviceName>/dev/xvda</rootDeviceName></item></instancesSet></item></reservationSet></DescribeInstancesResponse>",
+    );
+    let kinds = ["gp2", "io1", "io2", "st1", "gp3", "of-next-year"];
+    let volume = |kind: &&str| {
+        format!(
+            "<item><volumeId>vol-{kind}</volumeId><size>100</size><volumeType>{kind}</volumeType><iops>300</iops>
+               <throughput>125</throughput><attachmentSet><item><instanceId>i-1</instanceId><device>/dev/{kind}</device>
+               <status>attached</status></item></attachmentSet></item>"
+        )
+    };
+    let volumes = kinds.iter().map(volume).collect::<String>();
+    wire.answer(200, format!("<DescribeVolumesResponse><volumeSet>{volumes}</volumeSet></DescribeVolumesResponse>"));
+    let disks = snapshots(&wire).await.disks("i-1").await.unwrap();
+    let taken: Vec<_> = disks.iter().map(|disk| (disk.kind.as_str(), disk.iops, disk.throughput)).collect();
+    assert_eq!(
+        taken,
+        [
+            ("gp2", None, None),
+            ("io1", Some(300), None),
+            ("io2", Some(300), None),
+            ("st1", None, None),
+            ("gp3", Some(300), Some(125)),
+            ("of-next-year", None, None),
+        ]
+    );
+}
