@@ -81,14 +81,14 @@ pub fn read(text: &str) -> Result<Layout, String> {
             ["timeline", n] => layout.timeline = n.parse().ok(),
             ["version", n] => layout.version = n.parse().ok(),
             ["redo", lsn] => layout.redo = Some((*lsn).to_owned()),
-            ["data", dir] => layout.data_dir = (*dir).to_owned(),
-            ["place", what, _, mount] => layout.places.push(((*what).to_owned(), (*mount).to_owned())),
+            ["data", dir] => layout.data_dir = path(dir),
+            ["place", what, _, mount] => layout.places.push(((*what).to_owned(), path(mount))),
             ["mount", mount, kind] => {
-                layout.mounts.insert((*mount).to_owned(), (*kind).to_owned());
+                layout.mounts.insert(path(mount), (*kind).to_owned());
             }
-            ["holds", mount, what] => layout.holds.push(((*mount).to_owned(), (*what).to_owned())),
+            ["holds", mount, what] => layout.holds.push((path(mount), (*what).to_owned())),
             ["disk", mount, volume, device, kind] => layout.disks.push(Physical {
-                mount: (*mount).to_owned(),
+                mount: path(mount),
                 volume: (*volume != "-").then(|| (*volume).to_owned()),
                 device: (*device).to_owned(),
                 kind: (*kind).to_owned(),
@@ -109,6 +109,11 @@ pub fn read(text: &str) -> Result<Layout, String> {
         }
     }
     Ok(layout)
+}
+
+/// A path as the scripts write it, so that one with a tab or a newline stays in its field.
+fn path(field: &str) -> String {
+    field.replace("%09", "\t").replace("%0A", "\n").replace("%25", "%")
 }
 
 /// What one call takes.
@@ -230,7 +235,7 @@ pub fn frozen(text: &str, mounts: &[String]) -> Frozen {
         let fields: Vec<&str> = line.split('\t').collect();
         match fields.as_slice() {
             ["mount", mount, "still", ..] => {
-                still.insert((*mount).to_owned());
+                still.insert(path(mount));
             }
             ["mount", mount, "early", ..] => {
                 return Frozen::Broken(format!("{mount} had thawed by itself before the call returned"));

@@ -3,7 +3,7 @@
 use ports::Disk;
 use runtime::records::RestoreMember;
 use snapshot_scheduler::sets::{MOST_EXCLUDED, MOST_MEMBERS};
-use snapshot_scheduler::survey::{NotWhole, Whole, read, script, whole};
+use snapshot_scheduler::survey::{FREEZE, Frozen, NotWhole, SURVEY, Whole, frozen, read, script, whole};
 
 use crate::world::{answer, disk, volumes};
 
@@ -20,6 +20,31 @@ fn elsewhere(text: impl FnOnce(String) -> String, attached: &[Disk]) -> String {
         Err(NotWhole::Elsewhere(why)) => why,
         other => panic!("{other:?}"),
     }
+}
+
+/// A function of a script, from its name to the brace that ends it.
+fn function<'a>(script: &'a str, name: &str) -> &'a str {
+    let (_, body) = script.split_once(&format!("\n{name}() {{\n")).unwrap();
+    body.split_once("\n}\n").unwrap().0
+}
+
+#[test]
+fn what_a_survey_calls_vital_is_what_a_freeze_spares() {
+    for name in ["encode", "mount_of", "vital", "vital_mounts"] {
+        assert_eq!(function(SURVEY, name), function(FREEZE, name), "{name}");
+    }
+}
+
+#[test]
+fn paths_are_read_as_the_node_has_them() {
+    let odd = answer("i-2", "replica").replace("/pg", "/50%25%2509%09a%0Ab");
+    let told = read(&odd).unwrap();
+    let (mount, data) = ("/50%%09\ta\nb", "/50%%09\ta\nb/data");
+    assert_eq!(told.data_dir, data);
+    assert!(told.places.iter().all(|(_, at)| at == mount), "{:?}", told.places);
+    assert!(told.mounts.contains_key(mount) && told.disks.iter().all(|disk| disk.mount == mount), "{told:?}");
+    let still = "mount\t/50%25%2509%09a%0Ab\tstill\t2\n";
+    assert_eq!(frozen(still, &[mount.to_owned()]), Frozen::Throughout);
 }
 
 #[test]
