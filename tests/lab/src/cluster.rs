@@ -105,14 +105,19 @@ impl Cluster {
         self.nodes.iter().find(|node| node.name() == name)
     }
 
-    /// Waits for a leader.
+    /// Waits for a leader that takes writes: to Patroni a node leads as soon as it holds the key, while its server is still on
+    /// its way out of recovery.
     ///
     /// # Errors
     /// [`Error::NotSeen`].
     pub fn leader(&self) -> Result<&Node, Error> {
-        self.seen("a leader", |members| {
-            let leads = |member: &&PatroniMember| member.role == "leader" && member.state == "running";
-            members.iter().find(leads).and_then(|member| self.node(&member.name))
+        until("a leader that takes writes", LIMIT, || {
+            let leader = self.seen("a leader", |members| {
+                let leads = |member: &&PatroniMember| member.role == "leader" && member.state == "running";
+                members.iter().find(leads).and_then(|member| self.node(&member.name))
+            })?;
+            let standby = leader.sql("SELECT pg_is_in_recovery()")?;
+            Ok(if standby == "f" { Ok(leader) } else { Err(format!("{} is in recovery", leader.name())) })
         })
     }
 
