@@ -27,6 +27,9 @@ pub struct SchedulerState {
     /// The newest time of the schedule that was seen to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_slot: Option<Timestamp>,
+    /// When the cluster may begin with a time of the schedule that was missed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
     /// The restore point that is being taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taking: Option<Taking>,
@@ -66,6 +69,15 @@ pub struct SchedulerState {
     /// How the cluster stands, for the registry's status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Ending>,
+}
+
+/// A cluster's turn, after a time that every cluster missed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// The time of the schedule.
+    pub slot: Timestamp,
+    /// When the cluster may begin.
+    pub at: Timestamp,
 }
 
 /// A restore point on its way to be taken.

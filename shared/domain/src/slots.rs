@@ -7,6 +7,7 @@
 
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, Zoned, civil};
+use sha2::{Digest, Sha256};
 
 use crate::schedule::{Cron, TimeZoneName};
 
@@ -107,6 +108,20 @@ impl Slots {
     #[must_use]
     pub fn due(&self, last_handled: Option<Timestamp>, created: Timestamp, now: Timestamp) -> Option<Timestamp> {
         self.latest_at_or_before(now).filter(|slot| *slot > created && last_handled.is_none_or(|last| *slot > last))
+    }
+
+    /// How long after a slot a cluster begins with it: less than `spread`, and than a tenth of the way to the next slot. It
+    /// follows from the cluster's name, so that many clusters of one schedule begin at different times, and one cluster
+    /// always at the same (systemd.timer(5), `FixedRandomDelay=`).
+    #[must_use]
+    pub fn delay(&self, cluster: &str, slot: Timestamp, spread: SignedDuration) -> SignedDuration {
+        let Some(next) = self.next_after(slot) else { return SignedDuration::ZERO };
+        let longest = spread.min(next.duration_since(slot) / 10).as_secs();
+        let mut seconds = 0;
+        for byte in Sha256::digest(cluster.as_bytes()).iter().take(4) {
+            seconds = (seconds << 8) | i64::from(*byte);
+        }
+        SignedDuration::from_secs(seconds.checked_rem(longest).unwrap_or_default())
     }
 
     /// What the clock on the wall shows, as a time in UTC: the walk itself knows no time zone.

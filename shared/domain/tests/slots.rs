@@ -233,3 +233,26 @@ fn every_slot_is_what_a_minute_by_minute_reading_of_crontab_5_finds() {
         panic!("{failure}");
     }
 }
+
+/// Feature 17: a thousand clusters of one schedule begin at different times, each always at its own, and before the next.
+#[test]
+fn clusters_of_one_schedule_begin_apart_and_always_alike() {
+    let (hourly, slot) = (slots("0 * * * *", "UTC"), at("2026-11-21T12:00:00Z"));
+    let minutes = SignedDuration::from_mins;
+    let of = |slots: &Slots, spread| -> Vec<i64> {
+        (0..1000).map(|n| slots.delay(&format!("cluster-{n}"), slot, spread).as_secs()).collect()
+    };
+    let delays = of(&hourly, minutes(5));
+    assert!(delays.iter().all(|delay| (0..300).contains(delay)), "{delays:?}");
+    for minute in 0..5 {
+        let begun = delays.iter().filter(|delay| **delay / 60 == minute).count();
+        assert!((150..250).contains(&begun), "{begun} of a thousand begin in minute {minute}");
+    }
+    assert_eq!(delays, of(&hourly, minutes(5)));
+    let next = hourly.next_after(slot).unwrap();
+    assert_eq!(hourly.delay("cluster-1", slot, minutes(5)), hourly.delay("cluster-1", next, minutes(5)));
+    // An hour of spread is cut to a tenth of the way to the next time.
+    assert!(of(&hourly, minutes(60)).iter().all(|delay| (0..360).contains(delay)));
+    assert!(of(&slots("* * * * *", "UTC"), minutes(5)).iter().all(|delay| (0..6).contains(delay)));
+    assert!(of(&hourly, minutes(0)).iter().all(|delay| *delay == 0));
+}

@@ -9,6 +9,7 @@ mod delete;
 pub mod ending;
 mod keep;
 mod take;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -113,6 +114,8 @@ struct Draft {
     blocked: Vec<String>,
     /// Another look soon is worth it.
     soon: bool,
+    /// When the cluster may begin with the time of its schedule that is due.
+    turn: Option<Timestamp>,
 }
 
 /// The plan.
@@ -245,6 +248,7 @@ fn finish(view: &View<'_>, seen: &Observed, now: Timestamp, mut draft: Draft, st
             draft.state.taking.clone_from(&view.state.taking);
             draft.state.trouble.clone_from(&view.state.trouble);
             draft.state.last_slot = view.state.last_slot;
+            draft.state.turn.clone_from(&view.state.turn);
             draft.requests.clear();
         }
     }
@@ -344,7 +348,8 @@ fn look_at(view: &View<'_>, draft: &Draft, newest: Option<Timestamp>, now: Times
         after(LOOK),
         (moving || held).then(|| after(PENDING_LOOK)).flatten(),
         draft.state.trouble.as_ref().map(|trouble| trouble.again_at).filter(|at| *at > now),
-        view.slots.and_then(|slots| slots.next_after(now)),
+        draft.turn,
+        turns::next(view, now),
         overdue,
     ];
     let copying = draft.state.copying.values().map(|trouble| trouble.again_at).filter(|at| *at > now);

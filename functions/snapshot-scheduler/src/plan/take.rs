@@ -11,6 +11,7 @@ use runtime::records::{Grade, Hold, Origin, Phase, PointKind, RestorePoint, Take
 use super::again::{ATTEMPTS, fallen, found_late, give_up, stands, tries};
 use super::books::VISIBLE;
 use super::choose::candidates;
+use super::turns::has_come;
 use super::{Draft, View};
 use crate::action::Action;
 use crate::observed::Observed;
@@ -151,7 +152,11 @@ fn due(view: &View<'_>, now: Timestamp, draft: &mut Draft) -> Option<(Timestamp,
     let since = *draft.state.since.get_or_insert(now);
     // A clock that was ahead for a while does not end the schedule.
     let last = draft.state.last_slot.filter(|last| *last <= now);
-    let slot = view.slots?.due(last, since, now)?;
+    let slots = view.slots?;
+    let Some(slot) = slots.due(last, since, now) else {
+        draft.state.turn = None;
+        return None;
+    };
     // A name is never used twice.
     let attempt = tries(view, draft, slot, PointKind::Scheduled) + 1;
     if stands(view, draft, slot, PointKind::Scheduled) || attempt > ATTEMPTS {
@@ -159,7 +164,7 @@ fn due(view: &View<'_>, now: Timestamp, draft: &mut Draft) -> Option<(Timestamp,
         return None;
     }
     let tried = draft.state.trouble.as_ref().is_some_and(|t| t.slot == slot && t.kind == PointKind::Scheduled);
-    (!tried).then_some((slot, attempt))
+    (!tried && has_come(view, slots, slot, now, draft)).then_some((slot, attempt))
 }
 
 /// Chooses a node and asks it, or reads its answer.

@@ -15,5 +15,6 @@ mod slots;
 mod storms;
 mod surveys;
 mod taking;
+mod turns;
 mod whole;
 mod world;

@@ -79,7 +79,7 @@ pub(crate) fn spec(change: impl FnOnce(&mut Value)) -> ClusterSpec {
         "target_groups": [{"arn": "arn:aws:elasticloadbalancing:eu-central-1:111122223333:targetgroup/acme-w/0000000000000001",
                            "role": "writer"}],
         "volumes": {"source": "none"}},
-        "snapshots": {"schedule": "0 */6 * * *", "retention": {"last": 3}}});
+        "snapshots": {"schedule": "0 */6 * * *", "spread_minutes": 0, "retention": {"last": 3}}});
     change(&mut spec["snapshots"]);
     validate(&spec).unwrap_or_else(|problems| panic!("{problems:#?}"))
 }

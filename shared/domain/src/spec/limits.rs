@@ -22,6 +22,8 @@ pub const DEVICES: usize = 20;
 pub const MOUNTS: usize = 20;
 /// Regions that restore points are copied to.
 pub const COPIES: usize = 10;
+/// Minutes over which clusters of one schedule spread.
+pub const SPREAD: u64 = 60;
 /// Restore points that one rule of a retention may keep.
 pub const KEPT: u64 = 10_000;
 /// Times in one request to explain a retention: as many as fit into an answer of 6 MB with their reasons.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::choices::choices;
-use super::limits::{COPIES, KEPT, MOUNTS};
+use super::limits::{COPIES, KEPT, MOUNTS, SPREAD};
 use super::reader::{Fields, Section, boolean, choice, integer, list, parsed, section, text};
 use crate::names::{KmsKeyId, NodePath, RegionName};
 use crate::schedule::{Cron, TimeZoneName};
@@ -19,6 +19,10 @@ pub struct Snapshots {
     /// The IANA time zone that the schedule and the retention's days are in.
     #[schemars(default = "defaults::timezone")]
     pub timezone: TimeZoneName,
+    /// Clusters of one schedule do not all begin at once: each begins up to so many minutes after its time, always as many,
+    /// and never later than a tenth of the way to the next time. 0: on time.
+    #[schemars(default = "defaults::spread_minutes", range(max = SPREAD))]
+    pub spread_minutes: u32,
     /// The node that a restore point is taken from.
     #[schemars(default)]
     pub source: SnapshotSource,
@@ -48,6 +52,7 @@ impl Section for Snapshots {
         let timezone = fields.or("timezone", defaults::timezone, text);
         let unknown = timezone.as_ref().and_then(|name| time_zone(name).err());
         fields.require(unknown.is_none(), "timezone", || unknown.map(|bad| bad.to_string()).unwrap_or_default());
+        let spread_minutes = fields.or("spread_minutes", defaults::spread_minutes, integer(0..=SPREAD));
         let source = fields.or("source", SnapshotSource::default, choice);
         let max_age_hours = fields.or("max_age_hours", defaults::max_age_hours, integer(1..=8760));
         let consistency = fields.or("consistency", Consistency::default, choice);
@@ -60,6 +65,7 @@ impl Section for Snapshots {
         Some(Self {
             schedule: schedule?,
             timezone: timezone?,
+            spread_minutes: spread_minutes?,
             source: source?,
             max_age_hours: max_age_hours?,
             consistency: consistency?,
@@ -231,6 +237,9 @@ mod defaults {
 
     pub(super) fn timezone() -> TimeZoneName {
         TimeZoneName::utc()
+    }
+    pub(super) fn spread_minutes() -> u32 {
+        5
     }
     pub(super) fn max_age_hours() -> u32 {
         13

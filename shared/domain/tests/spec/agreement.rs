@@ -120,7 +120,7 @@ fn numbers_have_the_same_limits_in_both() {
             assert_eq!(at(outside.clone()), [wanted(outside)], "{path}");
         }
     }
-    assert_eq!(seen, 24);
+    assert_eq!(seen, 25);
 }
 
 #[test]

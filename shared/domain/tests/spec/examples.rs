@@ -75,7 +75,7 @@ pub(crate) fn full() -> Value {
             "decommission": false,
         },
         "snapshots": {
-            "schedule": "0 */6 * * *", "timezone": "UTC", "source": "prefer-replica", "max_age_hours": 13,
+            "schedule": "0 */6 * * *", "timezone": "UTC", "spread_minutes": 5, "source": "prefer-replica", "max_age_hours": 13,
             "consistency": "crash",
             "filesystem": {
                 "kind": "zfs", "data_dir": "/var/lib/postgresql/15/main", "mounts": ["/var/lib/postgresql"],

@@ -39,7 +39,7 @@ fn every_default_is_filled_in_and_options_stay_away() {
             "on_unsafe": "retain", "decommission": false,
         },
         "snapshots": {
-            "schedule": "0 */6 * * *", "timezone": "UTC", "source": "prefer-replica", "max_age_hours": 13,
+            "schedule": "0 */6 * * *", "timezone": "UTC", "spread_minutes": 5, "source": "prefer-replica", "max_age_hours": 13,
             "consistency": "crash",
             "retention": {"last": 3, "hourly": 0, "daily": 0, "weekly": 0, "monthly": 0, "yearly": 0},
             "copies": [],

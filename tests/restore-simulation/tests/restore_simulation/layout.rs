@@ -121,7 +121,7 @@ impl Layout {
                 "arn:aws:elasticloadbalancing:eu-central-1:999900001111:targetgroup/acme-writer/0123456789abcdef"}],
         });
         let mut snapshots = json!({
-            "schedule": "0 */6 * * *",
+            "schedule": "0 */6 * * *", "spread_minutes": 0,
             "retention": {"last": self.last, "daily": self.daily},
             "copies": [],
         });

@@ -129,7 +129,7 @@ fn s1_s7_a_restore_point_of_a_server_under_load_is_restored_with_every_acknowled
             "target_groups": [{"arn": target, "role": "writer", "port": 5432}], "volumes": {"source": "none"},
         },
         "snapshots": {
-            "schedule": "0 */6 * * *", "retention": {"last": 3}, "consistency": "filesystem",
+            "schedule": "0 */6 * * *", "spread_minutes": 0, "retention": {"last": 3}, "consistency": "filesystem",
             "filesystem": {"kind": "ext4", "data_dir": production.data(), "mounts": mounts, "allow_leader": true},
         },
     });

@@ -160,7 +160,7 @@ impl Stage {
     }
 
     pub(crate) fn spec(&self, changes: Value) -> Value {
-        let mut snapshots = json!({"schedule": "0 */6 * * *", "retention": {"last": 3}});
+        let mut snapshots = json!({"schedule": "0 */6 * * *", "spread_minutes": 0, "retention": {"last": 3}});
         for (name, value) in changes.as_object().unwrap() {
             snapshots[name] = value.clone();
         }
