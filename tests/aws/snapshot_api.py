@@ -232,7 +232,7 @@ def _tags(one):
 
 # StateMessage is "returned only when you use DescribeSnapshots"; the answer of CreateSnapshots has neither key nor tier.
 ANSWERED = ("SnapshotId", "VolumeId", "State", "StartTime", "Progress", "OwnerId", "Description", "VolumeSize", "Encrypted", "Tags")
-DESCRIBED = (*ANSWERED, "StateMessage", "KmsKeyId", "StorageTier", "CompletionTime", "TransferType")
+DESCRIBED = (*ANSWERED, "StateMessage", "KmsKeyId", "StorageTier", "CompletionTime", "FullSnapshotSizeInBytes", "TransferType")
 
 
 def _described(one, fields):
@@ -244,6 +244,7 @@ def _described(one, fields):
         "StateMessage": one.message,
         "StartTime": one.start_time,
         "CompletionTime": completed,
+        "FullSnapshotSizeInBytes": snapshots.full_size(one) if one.status == "completed" else None,
         "Progress": snapshots.progress(one),
         "OwnerId": one.owner_id,
         "Description": one.description or "",

@@ -5,6 +5,7 @@ Sources: Amazon EC2 API reference (CreateSnapshots, CopySnapshot, DeleteSnapshot
 Messages are as users have quoted them, where they have.
 """
 
+import os
 from datetime import datetime, timezone
 from types import SimpleNamespace
 
@@ -382,6 +383,11 @@ def shown(one):
         "incremental": one.incremental,
         "deleted_when_complete": one.deleted,
     }
+
+
+def full_size(one):
+    """Of what has no file, half of the volume was ever written."""
+    return os.path.getsize(one.file) if one.file else one.volume.size << 29
 
 
 def progress(one):

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::Ports;
 use crate::pass::{Errand, Keeper, pass};
 use crate::state::FUNCTION;
+use crate::verbs::cost::cost;
 use crate::verbs::request::{self, Request};
 use crate::verbs::{self, Stop, Wish};
 
@@ -69,6 +70,7 @@ impl<P: Ports + Send> SnapshotScheduler<P> {
             Request::List(cluster) => verbs::list(table, &cluster).await,
             Request::Hold { set, name, by } => verbs::hold(table, &set, Wish::Hold(&name), &by, now).await,
             Request::Release { set, name, by } => verbs::hold(table, &set, Wish::Release(&name), &by, now).await,
+            Request::Cost { cluster, prices } => cost(table, &cluster, &prices).await,
             Request::Explain(asked) => retention::explain(&asked, now).map_err(Stop::Refused),
             Request::Take { cluster, hold, by, dry_run } => {
                 verbs::may_take(table, &cluster).await?;

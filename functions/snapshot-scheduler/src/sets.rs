@@ -61,14 +61,13 @@ pub fn cluster_of(set: &str) -> Option<&str> {
 #[must_use]
 pub fn member(disk: &Disk) -> RestoreMember {
     RestoreMember {
-        snapshot: String::new(),
         volume: disk.volume.clone(),
-        asked_at: None,
         size_gib: disk.size_gib,
         kind: disk.kind.clone(),
         iops: disk.iops,
         throughput: disk.throughput,
         key: disk.key.clone(),
+        ..RestoreMember::default()
     }
 }
 
@@ -198,14 +197,13 @@ fn read_volume(text: &str) -> Option<(String, RestoreMember)> {
     let (volume, device, kind, size) = (words.next()?, words.next()?, words.next()?, words.next()?);
     let (iops, throughput, key) = (words.next()?, words.next()?, words.next()?);
     let member = RestoreMember {
-        snapshot: String::new(),
         volume: volume.to_owned(),
-        asked_at: None,
         size_gib: size.parse().ok()?,
         kind: kind.to_owned(),
         iops: iops.parse().ok(),
         throughput: throughput.parse().ok(),
         key: (key != "-").then(|| key.to_owned()),
+        ..RestoreMember::default()
     };
     Some((device.to_owned(), member))
 }

@@ -1,5 +1,6 @@
-//! What people ask for by hand: a restore point now, the list, holds.
+//! What people ask for by hand: a restore point now, the list, holds, what it all costs.
 
+pub mod cost;
 pub mod request;
 
 use std::collections::BTreeMap;

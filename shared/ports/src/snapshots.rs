@@ -44,6 +44,9 @@ pub struct Snapshot {
     pub key: Option<String>,
     /// It is in the archive tier: nothing can be made from it before it is restored from there, which takes up to 72 hours.
     pub archived: bool,
+    /// All blocks that it shows, in bytes, once EC2 tells: many of them may be stored with older snapshots of the volume
+    /// (`API_Snapshot`, FullSnapshotSizeInBytes).
+    pub full_bytes: Option<u64>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
 }

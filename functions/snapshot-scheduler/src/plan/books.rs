@@ -164,6 +164,10 @@ fn judge(point: &mut RestorePoint, listed: &[Snapshot], seen: &Observed, now: Ti
             _ => {}
         }
     }
+    for member in point.members.values_mut() {
+        let told = snapshots.iter().find(|s| s.id == member.snapshot).and_then(|s| s.full_bytes);
+        member.full_bytes = told.or(member.full_bytes);
+    }
     let verified = keys.iter().all(|key| matches!(seen.keys.get(key), Some(Seen::Known(_))));
     if point.grade.is_none() {
         point.grade = Some(Grade::Crash);

@@ -1,11 +1,13 @@
 //! Copies the newest good restore point into each Region of the spec. One set at a time for a Region: EC2 begins a second copy of a
 //! volume only when the first is done, and what was superseded meanwhile is never copied.
 
+use std::collections::BTreeMap;
+
 use domain::condition::{Finding, Status};
 use domain::reason::Reason;
 use domain::spec::snapshots::{CopyTo, Snapshots};
 use jiff::{SignedDuration, Timestamp};
-use ports::NewCopy;
+use ports::{NewCopy, SnapshotState};
 use reach::nodes::Seen;
 use runtime::records::{Phase, RestorePoint};
 
@@ -81,6 +83,7 @@ fn into(view: &View<'_>, to: &CopyTo, seen: &Observed, now: Timestamp, draft: &m
         .points
         .get(at)
         .and_then(|copy| draft.points.iter().find(|p| p.set == copy.set && p.region == view.region && p.good).cloned());
+    let lineage = lineage(region, &draft.points);
     let Some(copy) = draft.points.get_mut(at) else { return };
     let Some(source) = source else {
         // Its source is gone: what was not begun cannot be.
@@ -102,12 +105,20 @@ fn into(view: &View<'_>, to: &CopyTo, seen: &Observed, now: Timestamp, draft: &m
         }
         begun += 1;
         member.asked_at = Some(now);
+        let encrypt = encrypted(&from.snapshot) || to.kms_key_id.is_some();
+        member.incremental = Some(lineage.get(&from.volume).is_some_and(|newest| {
+            let there = seen.snapshots(region).and_then(|all| all.iter().find(|s| s.id == *newest));
+            there.is_some_and(|s| {
+                let same_key = member.key.is_none() || s.key == member.key;
+                s.state == SnapshotState::Completed && s.encrypted == encrypt && same_key
+            })
+        }));
         let new = NewCopy {
             source_region: view.region.to_owned(),
             source: from.snapshot.clone(),
             source_is_encrypted: encrypted(&from.snapshot),
             key: to.kms_key_id.as_ref().map(|key| key.as_str().to_owned()),
-            encrypt: encrypted(&from.snapshot) || to.kms_key_id.is_some(),
+            encrypt,
             description: format!("Pilothouse {} from {}", source.set, view.region),
             tags: sets::copy_tags(view.deployment, view.cluster, &source, from),
         };
@@ -124,6 +135,14 @@ fn next<'a>(view: &View<'_>, region: &str, points: &'a [RestorePoint]) -> Option
     (!there.into_iter().any(has)).then_some(newest)
 }
 
+/// The newest copy of each volume that was ever begun in a Region, whatever became of it: it is what the next one is compared with.
+fn lineage(region: &str, points: &[RestorePoint]) -> BTreeMap<String, String> {
+    let mut copies: Vec<&RestorePoint> = points.iter().filter(|p| p.region == region && p.copy_of.is_some()).collect();
+    copies.sort_by_key(|copy| copy.taken_at);
+    let members = copies.into_iter().flat_map(|copy| copy.members.values()).filter(|m| !m.snapshot.is_empty());
+    members.map(|member| (member.volume.clone(), member.snapshot.clone())).collect()
+}
+
 fn planned(source: &RestorePoint, region: &str, key: Option<&str>, now: Timestamp) -> RestorePoint {
     let mut copy = RestorePoint {
         region: region.to_owned(),
@@ -138,7 +157,7 @@ fn planned(source: &RestorePoint, region: &str, key: Option<&str>, now: Timestam
     };
     for member in copy.members.values_mut() {
         member.snapshot.clear();
-        member.asked_at = None;
+        (member.asked_at, member.full_bytes, member.incremental) = (None, None, None);
         member.key = key.map(str::to_owned);
     }
     copy

@@ -4,6 +4,8 @@ use domain::spec::Problem;
 use runtime::envelope::kind;
 use serde_json::{Map, Value};
 
+use super::cost::{self, Prices};
+
 /// A request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
@@ -40,14 +42,22 @@ pub enum Request {
     },
     /// What a policy would keep.
     Explain(Value),
+    /// What a cluster's restore points take up.
+    Cost {
+        /// Of this cluster.
+        cluster: String,
+        /// For the amounts.
+        prices: Prices,
+    },
 }
 
-const VERBS: [(&str, &[&str]); 5] = [
+const VERBS: [(&str, &[&str]); 6] = [
     ("take", &["hold", "by", "dry_run"]),
     ("list", &[]),
     ("hold", &["name", "by"]),
     ("release", &["name", "by"]),
     ("explain_retention", &[]),
+    ("cost", &["prices"]),
 ];
 
 /// Reads a payload. `None`: it has no verb, and may be a wake-up.
@@ -109,6 +119,14 @@ fn request(verb: &str, fields: &[&str], object: &Map<String, Value>) -> Result<R
         "hold" => Request::Hold { set: text("hold", set, 120), name: text("name", name, 60), by: text("by", who, 200) },
         "release" => {
             Request::Release { set: text("release", set, 120), name: text("name", name, 60), by: text("by", who, 200) }
+        }
+        "cost" => {
+            let cluster = text("cost", cluster, 40);
+            let prices = cost::prices(object.get("prices")).unwrap_or_else(|problem| {
+                problems.push(problem);
+                Prices::new()
+            });
+            Request::Cost { cluster, prices }
         }
         _ => Request::Explain(object.get(verb).cloned().unwrap_or_default()),
     };

@@ -276,3 +276,57 @@ fn a_pause_begins_no_copy() {
     world.held = None;
     assert_eq!(world.after(1).pass(), ["CopySnapshot", "CopySnapshot"]);
 }
+
+/// How the newest copy in the other Region was stored, by what the report of costs goes.
+fn stored(world: &World) -> Option<bool> {
+    let newest = world.points.iter().filter(|p| p.region == AWAY).max_by_key(|p| p.slot).unwrap();
+    newest.members["/dev/sdf"].incremental
+}
+
+/// "Incremental if the most recent copy still exists, and all copies have the same key" (EBS user guide): feature 23.
+#[test]
+fn a_copy_is_full_or_incremental_by_what_it_follows() {
+    let (mut world, _) = one_at_home();
+    world.passes();
+    assert_eq!(stored(&world), Some(false), "the first of its volumes");
+    world.stored().after(60).passes();
+    world.had("2026-11-21T06:30:00Z");
+    world.passes();
+    assert_eq!(stored(&world), Some(true));
+    world.stored().after(60).passes();
+
+    let other = "arn:aws:kms:us-west-2:111122223333:key/2";
+    for snapshot in world.snapshots.get_mut(AWAY).unwrap() {
+        snapshot.key = Some(other.to_owned());
+    }
+    for point in world.points.iter_mut().filter(|point| point.region == AWAY) {
+        point.members.values_mut().for_each(|member| member.key = Some(other.to_owned()));
+    }
+    world.had("2026-11-21T06:40:00Z");
+    world.passes();
+    assert_eq!(stored(&world), Some(false), "those before have another key");
+    world.stored().after(60).passes();
+
+    // The newest is deleted by hand; the one before it is still there, and is of no use to the next.
+    let newest = world.points.iter().filter(|p| p.region == AWAY).max_by_key(|p| p.slot).unwrap();
+    let ids: Vec<String> = newest.members.values().map(|m| m.snapshot.clone()).collect();
+    world.snapshots.get_mut(AWAY).unwrap().retain(|s| !ids.contains(&s.id));
+    world.had("2026-11-21T06:50:00Z");
+    world.hours(1).passes();
+    assert_eq!(stored(&world), Some(false), "the newest is gone");
+}
+
+#[test]
+fn the_size_of_what_is_stored_is_kept_once_it_is_told() {
+    let (mut world, set) = one_at_home();
+    world.passes();
+    let sizes = |world: &World| -> Vec<Option<u64>> {
+        world.in_region(AWAY, &set).unwrap().members.values().map(|m| m.full_bytes).collect()
+    };
+    assert_eq!(sizes(&world), [None, None]);
+    world.stored().after(60).passes();
+    assert_eq!(sizes(&world), [Some(60 << 30); 2]);
+    let before = world.points.clone();
+    world.after(60).passes();
+    assert_eq!(world.points, before, "and written once");
+}

@@ -277,6 +277,7 @@ impl World {
             encrypted: false,
             key: None,
             archived: false,
+            full_bytes: None,
             tags,
         };
         self.snapshots.entry(region.to_owned()).or_default().push(snapshot);
@@ -291,6 +292,7 @@ impl World {
     pub(crate) fn stored(&mut self) -> &mut Self {
         for snapshot in self.snapshots.values_mut().flatten().filter(|s| s.state == SnapshotState::Pending) {
             snapshot.state = SnapshotState::Completed;
+            snapshot.full_bytes = Some(60 << 30);
         }
         self
     }

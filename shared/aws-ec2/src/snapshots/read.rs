@@ -26,12 +26,13 @@ pub(super) fn snapshot(snapshot: types::Snapshot) -> Result<Snapshot, PortError>
         encrypted: snapshot.encrypted.unwrap_or_default(),
         key: snapshot.kms_key_id.filter(|key| !key.is_empty()),
         archived: snapshot.storage_tier == Some(StorageTier::Archive),
+        full_bytes: snapshot.full_snapshot_size_in_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
         tags: tags(snapshot.tags),
         id,
     })
 }
 
-/// The answer of CreateSnapshots knows neither the key nor the tier (`API_SnapshotInfo`).
+/// The answer of CreateSnapshots knows neither the key, nor the tier, nor what the snapshot will hold (`API_SnapshotInfo`).
 pub(super) fn made(snapshot: SnapshotInfo) -> Result<Snapshot, PortError> {
     let id = known(CREATE, "snapshot id", snapshot.snapshot_id)?;
     Ok(Snapshot {
@@ -43,6 +44,7 @@ pub(super) fn made(snapshot: SnapshotInfo) -> Result<Snapshot, PortError> {
         encrypted: snapshot.encrypted.unwrap_or_default(),
         key: None,
         archived: false,
+        full_bytes: None,
         tags: tags(snapshot.tags),
         id,
     })

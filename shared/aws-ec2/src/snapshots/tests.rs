@@ -86,7 +86,7 @@ async fn a_snapshot_is_read_whole() {
     let all = item(
         "snap-1",
         "<encrypted>true</encrypted><kmsKeyId>arn:key</kmsKeyId><storageTier>archive</storageTier>
-         <statusMessage>Given key ID is not accessible</statusMessage>",
+         <statusMessage>Given key ID is not accessible</statusMessage><fullSnapshotSizeInBytes>4398046511104</fullSnapshotSizeInBytes>",
     );
     let states = ["completed", "error", "recoverable", "recovering", "frozen"];
     let other = states.map(|state| item("snap-2", "").replace("pending", state));
@@ -102,6 +102,7 @@ async fn a_snapshot_is_read_whole() {
         encrypted: true,
         key: Some("arn:key".to_owned()),
         archived: true,
+        full_bytes: Some(4 << 40),
         tags: [].into(),
     };
     assert_eq!(read[0], expected);

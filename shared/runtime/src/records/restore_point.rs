@@ -83,6 +83,13 @@ pub struct RestoreMember {
     /// The key that encrypts it, where it is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// All blocks that its snapshot shows, in bytes, once EC2 tells. What is stored anew for it may be much less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_bytes: Option<u64>,
+    /// Of a copy: whether only new blocks are stored for it. So it is where the Region has the newest copy of that volume, with the
+    /// same key (EBS user guide, "Incremental snapshot copying").
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incremental: Option<bool>,
 }
 
 /// What a restore point was taken for.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use ports::{Snapshot, SnapshotState};
 
-use super::stored::{Content, SnapshotFacts, SnapshotHabits};
+use super::stored::{Content, SnapshotFacts, SnapshotHabits, written};
 use super::{Kept, SnapshotEvent};
 use crate::world::State;
 
@@ -66,6 +66,7 @@ impl State {
             encrypted: false,
             key: None,
             archived: false,
+            full_bytes: Some(written(100)),
             tags,
         };
         let content = Content { volume: volume.to_owned(), at: now, frozen: false, log: None };

@@ -100,6 +100,7 @@ impl State {
                 encrypted: disk.key.is_some(),
                 key: disk.key,
                 archived: false,
+                full_bytes: None,
                 tags: wanted.tags.clone(),
             };
             let frozen = self.is_frozen(&wanted.instance, &disk.volume, now);
@@ -157,6 +158,7 @@ impl State {
             encrypted,
             key,
             archived: false,
+            full_bytes: None,
             tags: wanted.tags.clone(),
             size_gib: snapshot.size_gib,
         };

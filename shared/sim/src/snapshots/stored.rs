@@ -15,6 +15,11 @@ pub(crate) const LAG: Duration = Duration::from_secs(60);
 /// How far back a read can lag at the most, whatever it reads.
 const KEPT: Duration = Duration::from_secs(120);
 
+/// What a volume of so many GiB was ever written, in bytes: half of it, which is all that its snapshot stores.
+pub(super) fn written(size_gib: u32) -> u64 {
+    u64::from(size_gib) << 29
+}
+
 /// What a snapshot holds: a volume as it was at an instant. A copy holds what its source does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
@@ -280,7 +285,9 @@ impl Stored {
                 self.fails(&region, &id, &message, at);
                 continue;
             }
-            kept.told.change(at).state = SnapshotState::Completed;
+            let told = kept.told.change(at);
+            told.state = SnapshotState::Completed;
+            told.full_bytes = Some(written(told.size_gib));
             if facts.deleting {
                 self.remove(&region, &id, at);
             }

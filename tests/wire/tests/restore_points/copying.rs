@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stack::{Fault, FaultKind};
 
-use crate::stage::Stage;
+use crate::stage::{ACME, Stage};
 
 const DR: &str = "us-west-2";
 
@@ -36,6 +36,16 @@ fn snapshot_case_30_a_copy_counts_when_all_its_members_are_complete_and_encrypte
     assert_eq!((rows[0].encrypted, rows[0].key.as_ref()), (true, Some(&key.arn)));
     assert_eq!(rows[0].tags["pilothouse:source-volume"], stage.nodes[1].volume);
     assert_eq!(stage.count("CopySnapshot"), 1);
+    let cost = stage.ask(&json!({"cost": ACME, "prices": {DR: 0.05}}));
+    let home = &stage.made.region;
+    assert_eq!(
+        (&cost["regions"][home]["at_least_gib"], &cost["regions"][home]["per_month"]),
+        (&json!(50.0), &Value::Null)
+    );
+    let there = &cost["regions"][DR];
+    assert_eq!(there["copies"], json!({"full": 1, "incremental": 0, "unknown": 0}), "{cost:#}");
+    assert_eq!(there["per_month"], json!({"at_least": 2.5, "at_most": 2.5}));
+    assert_eq!(there["volumes"][&stage.nodes[1].volume]["snapshots"], 1);
 }
 
 #[test]

@@ -40,6 +40,8 @@ fn requests_that_cannot_be_carried_out_say_why() {
     assert!(problem(json!({"hold": "x", "name": "a", "by": "ada"})).starts_with("hold: `x` is no set"));
     let unknown = format!("{ACME}.20260101T000000Z.1");
     assert!(problem(json!({"release": unknown, "name": "a", "by": "ada"})).contains("there is no restore point"));
+    assert!(problem(json!({"cost": "nobody"})).starts_with("cost: there is no cluster `nobody`"));
+    assert!(problem(json!({"cost": ACME, "prices": {"eu-north-9": 1}})).starts_with("prices.eu-north-9: there is no"));
     assert_eq!(problem(json!({"take": ACME})), "by: is required: who asks, for the audit trail");
 }
 
