@@ -1,10 +1,11 @@
 //! What the last steps play on: real nodes with etcd, Patroni and PostgreSQL, as the instances of an Auto Scaling group of an
-//! emulated AWS of their own, and the lifecycle function.
+//! emulated AWS of their own, the lifecycle function and the snapshot scheduler.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 
-use lab::{Cluster as Nodes, ClusterSetup, Flavour, Node, START_TAG};
+use lab::{Cluster as Nodes, ClusterSetup, DataDisk, Flavour, Node, START_TAG};
 use serde_json::{Value, json};
 use stack::{
     ActionRow, Control, Emulator, Function, Group, GroupHook, Launch, NewInstance, RunsIn, World, WorldCluster,
@@ -20,19 +21,29 @@ pub(crate) const GROUP: &str = "acme-pg";
 pub(crate) const HOOK: &str = "acme-terminate";
 /// The nodes' VPC is `10.70.0.0/16`.
 const NET: u8 = 70;
+pub(crate) const SETUP: ClusterSetup = ClusterSetup { flavour: Flavour::Current, net: NET, nodes: 3 };
 const PORT: u16 = 5432;
 /// Seconds for which a target drains. AWS's own default is 300.
 const DRAINS: u32 = 2;
 
-/// Everything that runs. The functions end before the emulator does, and that before the nodes.
+/// Everything that runs. The functions end before the emulator does, and that before the nodes, which are off before their disks go.
 #[derive(Debug)]
 pub(crate) struct Fleet {
     registry: Function,
     lifecycle: Function,
+    scheduler: Function,
     cli: Cli,
     emulator: Emulator,
     made: WorldMade,
+    /// By the node's name; or why nodes cannot have any.
+    disks: Result<BTreeMap<String, DataDisk>, String>,
     nodes: Nodes,
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.lose_all();
+    }
 }
 
 /// A fleet that is being set up beside the first steps.
@@ -65,7 +76,18 @@ fn is_not_here(why: &lab::Error) -> bool {
 impl Fleet {
     fn set() -> Result<Self, Failure> {
         let (registry, lifecycle) = (binary("cluster-registry")?, binary("asg-lifecycle")?);
-        let nodes = Nodes::start(ClusterSetup { flavour: Flavour::Current, net: NET, nodes: 3 })?;
+        let scheduler = binary("snapshot-scheduler")?;
+        let mut disks = Ok(BTreeMap::new());
+        let nodes = Nodes::start_with(SETUP, |node| {
+            if let Ok(all) = &mut disks {
+                match DataDisk::of(node) {
+                    Ok(disk) => drop(all.insert(node.name().to_owned(), disk)),
+                    // Not where there are no loop devices, as in many containers.
+                    Err(why) => disks = Err(why.to_string()),
+                }
+            }
+            Ok(())
+        })?;
         let emulator = Emulator::start()?;
         let control = emulator.control();
         control.reset()?;
@@ -101,9 +123,11 @@ impl Fleet {
         Ok(Self {
             registry: start("cluster-registry", &registry)?,
             lifecycle: start("asg-lifecycle", &lifecycle)?,
+            scheduler: start("snapshot-scheduler", &scheduler)?,
             cli: Cli::new(endpoints),
             emulator,
             made,
+            disks,
             nodes,
         })
     }
@@ -120,7 +144,24 @@ impl Fleet {
 
     /// Puts the spec; the registry's answer.
     pub(crate) fn put(&self) -> Result<Value, Failure> {
-        let spec = json!({
+        self.cli.invoke("cluster-registry", &self.registry, &json!({"put": self.spec()?}))
+    }
+
+    /// Puts the spec with restore points, frozen at this mount, which is the data directory.
+    pub(crate) fn put_snapshots(&self, data: &str) -> Result<Value, Failure> {
+        let mut spec = self.spec()?;
+        let snapshots = json!({
+            "schedule": "0 */6 * * *", "retention": {"last": 3, "daily": 7}, "consistency": "filesystem",
+            "filesystem": {"kind": "xfs", "data_dir": data, "mounts": [data]},
+        });
+        if let Some(spec) = spec.as_object_mut() {
+            spec.insert("snapshots".to_owned(), snapshots);
+        }
+        self.cli.invoke("cluster-registry", &self.registry, &json!({"put": spec}))
+    }
+
+    fn spec(&self) -> Result<Value, Failure> {
+        Ok(json!({
             "schema": 1, "name": ACME,
             "nodes": {
                 "asg": GROUP, "hooks": {"launch": "acme-launch", "terminate": HOOK},
@@ -131,8 +172,54 @@ impl Fleet {
                 ],
                 "volumes": {"source": "none"},
             },
-        });
-        self.cli.invoke("cluster-registry", &self.registry, &json!({"put": spec}))
+        }))
+    }
+
+    /// Why nodes have no disks.
+    pub(crate) fn no_disks(&self) -> Option<&str> {
+        self.disks.as_ref().err().map(String::as_str)
+    }
+
+    /// The disk of a node becomes an EBS volume of its instance; the volume's id, and where it is mounted.
+    pub(crate) fn volume_of(&self, node: &Node) -> Result<(String, String), Failure> {
+        let odd = |problem: String| Failure::Program { program: "demo".to_owned(), problem };
+        let disk = self.disks.as_ref().ok().and_then(|disks| disks.get(node.name()));
+        let disk = disk.ok_or_else(|| odd(format!("{} has no disk", node.name())))?;
+        let zone = self.aws().instance(node.instance_id())?.map(|row| row.zone).unwrap_or_default();
+        let tags = json!([{"ResourceType": "volume", "Tags": [{"Key": "pilothouse:cluster", "Value": ACME}]}]);
+        let volume = json!({"AvailabilityZone": zone, "Size": 1, "VolumeType": "gp3", "TagSpecifications": tags});
+        self.aws().pace(&json!({"volume": 0}))?;
+        let made = self.aws().aws("ec2", "CreateVolume", &volume)?;
+        let id = made.get("VolumeId").and_then(Value::as_str).ok_or_else(|| odd(made.to_string()))?.to_owned();
+        let attach = json!({"VolumeId": id, "InstanceId": node.instance_id(), "Device": "/dev/sdf"});
+        self.aws().aws("ec2", "AttachVolume", &attach)?;
+        // The copies come to lie beside this name, and not on what stands still meanwhile.
+        let link: PathBuf = node.folder().join("data.link");
+        std::os::unix::fs::symlink(disk.file(), &link)?;
+        self.aws().back_volume(&id, &link)?;
+        let [hold, release] = disk.hold();
+        self.aws().hold_volume(&id, &hold, &release)?;
+        disk.shown_as(node, &id)?;
+        Ok((id, disk.mount().display().to_string()))
+    }
+
+    /// Every machine is lost, with its disks.
+    pub(crate) fn lose_all(&mut self) {
+        for node in self.nodes.nodes() {
+            let _ = node.power_off();
+        }
+        self.disks = Ok(BTreeMap::new());
+        self.nodes = Nodes::new(SETUP);
+    }
+
+    /// Asks the scheduler.
+    pub(crate) fn ask_scheduler(&self, request: &Value) -> Result<Value, Failure> {
+        self.cli.invoke("snapshot-scheduler", &self.scheduler, request)
+    }
+
+    /// A pass of the scheduler; the cluster's part of its report.
+    pub(crate) fn scheduler_pass(&self) -> Result<Cluster, Failure> {
+        only("snapshot-scheduler", self.ask_scheduler(&json!({"cluster": ACME}))?)
     }
 
     /// A target group's ARN.
@@ -142,11 +229,7 @@ impl Fleet {
 
     /// The function is handed this, and makes a pass; the cluster's part of its report.
     pub(crate) fn pass(&self, payload: &Value) -> Result<Cluster, Failure> {
-        let answer = self.cli.invoke("asg-lifecycle", &self.lifecycle, payload)?;
-        let odd = |problem: String| Failure::Program { program: "asg-lifecycle".to_owned(), problem };
-        let report: Report =
-            serde_json::from_value(answer.clone()).map_err(|error| odd(format!("{error} in {answer}")))?;
-        report.clusters.into_iter().next().ok_or_else(|| odd(format!("no cluster in {answer}")))
+        only("asg-lifecycle", self.cli.invoke("asg-lifecycle", &self.lifecycle, payload)?)
     }
 
     /// The action at the terminate hook.
@@ -165,6 +248,13 @@ impl Fleet {
         }
         Ok(text)
     }
+}
+
+/// The one cluster of a report.
+fn only(function: &str, answer: Value) -> Result<Cluster, Failure> {
+    let odd = |problem: String| Failure::Program { program: function.to_owned(), problem };
+    let report: Report = serde_json::from_value(answer.clone()).map_err(|error| odd(format!("{error} in {answer}")))?;
+    report.clusters.into_iter().next().ok_or_else(|| odd(format!("no cluster in {answer}")))
 }
 
 fn world() -> World {

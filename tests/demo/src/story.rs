@@ -1,9 +1,11 @@
-//! The story: nine steps in the life of one cluster, and three in which the leader of another leaves.
+//! The story: nine steps in the life of one cluster, three in which the leader of another leaves, and two in which that one is
+//! lost and restored.
 
 mod arrival;
 mod end;
 mod failover;
 mod leaving;
+mod restoring;
 mod trouble;
 
 use crate::failure::Failure;
@@ -39,7 +41,9 @@ pub(crate) fn tell(say: &mut Narrator) -> Result<(), Failure> {
     trouble::dns_dies(&stage, say)?;
     end::peering_deleted(&stage, say)?;
     end::status(&stage, say)?;
-    leaving::leaving(coming, say)?;
+    if let Some(fleet) = leaving::leaving(coming, say)? {
+        restoring::restoring(fleet, say)?;
+    }
     summary(&stage, say)
 }
 

@@ -46,14 +46,24 @@ impl Cluster {
     /// # Errors
     /// As [`Node::new`]; [`Error::NotSeen`] when it does not come up.
     pub fn start(setup: ClusterSetup) -> Result<Self, Error> {
+        Self::start_with(setup, |_| Ok(()))
+    }
+
+    /// As [`Cluster::start`], with something to be done to each node before it is booted.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`], and of what is done.
+    pub fn start_with(setup: ClusterSetup, mut prepare: impl FnMut(&Node) -> Result<(), Error>) -> Result<Self, Error> {
         let mut cluster = Self::new(setup);
         let first = Node::new(&cluster.next())?;
+        prepare(&first)?;
         first.tag(START_TAG, "bootstrap");
         first.boot()?;
         cluster.nodes.push(first);
         cluster.leader()?;
         for _ in 1..setup.nodes {
             let node = Node::new(&cluster.next())?;
+            prepare(&node)?;
             cluster.admit(&node)?;
             cluster.nodes.push(node);
         }

@@ -166,7 +166,7 @@ fn is_xfs(file: &Path) -> Result<bool, Error> {
 }
 
 /// What it prints.
-fn run(program: &str, arguments: &[&Path]) -> Result<String, Error> {
+pub(crate) fn run(program: &str, arguments: &[&Path]) -> Result<String, Error> {
     let path = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(|folder| Path::new(folder).join(program));
     let program = path.iter().find(|path| path.is_file()).ok_or(Error::NoProgram {
         program: program.to_owned(),

@@ -46,6 +46,7 @@ mod patroni;
 mod postgres;
 mod process;
 mod programs;
+mod volume;
 mod wait;
 mod writer;
 
@@ -59,4 +60,5 @@ pub use imds::Tags;
 pub use node::{Node, NodeSetup, START_TAG};
 pub use patroni::{Flavour, Patroni, PatroniMember};
 pub use postgres::{Postgres, Session, Setup};
+pub use volume::{Attached, DataDisk};
 pub use writer::{Writer, Written};

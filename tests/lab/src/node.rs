@@ -279,7 +279,7 @@ fn make(path: &Path) -> Result<(), Error> {
     fs::create_dir(path).map_err(Error::io(format!("make {}", path.display())))
 }
 
-fn executable(path: &PathBuf, text: &str) -> Result<(), Error> {
+pub(crate) fn executable(path: &PathBuf, text: &str) -> Result<(), Error> {
     let failed = || format!("write {}", path.display());
     fs::write(path, text).map_err(Error::io(failed()))?;
     fs::set_permissions(path, Permissions::from_mode(0o755)).map_err(Error::io(failed()))

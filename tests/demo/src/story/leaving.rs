@@ -14,19 +14,21 @@ const GAP: f64 = 0.7;
 /// More passes than it can take.
 const MOST_PASSES: usize = 40;
 
-/// The leader leaves; or, where real nodes cannot be had, what is left out and why.
-pub(super) fn leaving(coming: Coming, say: &mut Narrator) -> Result<(), Failure> {
+/// The leader leaves, and what remains goes on; or, where real nodes cannot be had, what is left out and why.
+pub(super) fn leaving(coming: Coming, say: &mut Narrator) -> Result<Option<Fleet>, Failure> {
     let fleet = match coming.come()? {
         Ok(fleet) => fleet,
         Err(why) => {
-            say.heading("", "Left out: the leader of a real cluster leaves")?;
-            return say.text(Style::Pending, &format!("It needs root, PostgreSQL, Patroni and etcd: {why}"));
+            say.heading("", "Left out: the leader of a real cluster leaves, and a restore point becomes a cluster")?;
+            say.text(Style::Pending, &format!("It needs root, PostgreSQL, Patroni and etcd: {why}"))?;
+            return Ok(None);
         }
     };
     in_service(&fleet, say)?;
     let writer = Writer::start(&fleet.nodes().nodes().iter().map(lab::Node::ip).collect::<Vec<_>>())?;
     let left = leader_leaves(&fleet, say)?;
-    nothing_is_lost(&fleet, say, writer, &left)
+    nothing_is_lost(&fleet, say, writer, &left)?;
+    Ok(Some(fleet))
 }
 
 /// What became of the one that left.
