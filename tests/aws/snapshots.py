@@ -58,6 +58,8 @@ class Registry:
         self.quotas = dict(DEFAULT_QUOTAS)
         # By destination and lineage: one is copied at a time.
         self.queues = {}
+        # By volume: when its latest snapshot was begun, whatever became of that.
+        self.begun = {}
 
     def limit(self, given):
         unknown = set(given) - set(DEFAULT_QUOTAS)
@@ -136,6 +138,7 @@ def take(backend, volumes, description, tags, together):
             _remove(one)
         raise
     for volume, snapshot in zip(volumes, call.members):
+        registry.begun[volume.id] = call.started
         snapshot.add_tags(tags(volume))
     agenda.after(takes, lambda: [complete(one) for one in call.members])
     return call.members
@@ -150,7 +153,7 @@ def _check_room(backend, volumes):
         most = quotas["pending_per_cold_volume" if volume.volume_type in COLD else "pending_per_volume"]
         if most is not None and len(own) >= most:
             raise EC2ClientError("ConcurrentSnapshotLimitExceeded", "Maximum allowed in-progress snapshots for a single volume exceeded.")
-        last = max((one.began for one in ours if one.call and one.volume.id == volume.id), default=None)
+        last = registry.begun.get(volume.id)
         if quotas["seconds_between"] and last is not None and agenda.now() - last < quotas["seconds_between"]:
             raise EC2ClientError(
                 "SnapshotCreationPerVolumeRateExceeded", "The maximum per volume CreateSnapshot request rate has been exceeded."

@@ -4,8 +4,8 @@
 //! snapshot", "Delete an Amazon EBS snapshot", "Quotas for Amazon EBS"): one call takes every volume that is attached and not
 //! left out, at one instant, and has no client token; a snapshot is pending, then complete; if one of a set fails, all do; of a
 //! volume 5 are pending at the most (1 of st1 and sc1), begun 15 s apart; a copy wants a complete source, has an arbitrary
-//! volume and none of its source's tags, waits for an older copy of its lineage, and fails late where its key or its presigned
-//! URL is no good; 20 are in flight into a Region; one that is pending is deleted once it is complete; what an image is made
+//! volume and none of its source's tags, waits for an older copy of its lineage, and fails late where its key, its source's or its
+//! presigned URL is no good; 20 are in flight into a Region; one that is pending is deleted once it is complete; what an image is made
 //! from, or is locked, is not deleted; what is in the Recycle Bin is there for nobody; reads by tag and by id lag behind.
 
 mod drives;
@@ -140,6 +140,9 @@ impl ports::Snapshots for Snapshots {
     async fn disks(&self, instance: &str) -> Result<Vec<Disk>, PortError> {
         self.0
             .call(DISKS, Kind::Consistent, |state, _| {
+                if state.instance(instance).is_none() {
+                    return refuse(DISKS, (ports::Class::NotFound, "InvalidInstanceID.NotFound", instance.to_owned()));
+                }
                 let disks = state.drives(instance);
                 (Ok(disks.clone()), Happened::DisksRead(instance.to_owned(), disks))
             })

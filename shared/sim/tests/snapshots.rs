@@ -200,7 +200,7 @@ fn five_are_pending_of_a_volume_at_the_most_one_of_an_hdd_and_none_within_15_sec
     }
     stage.wait(16);
     let full = stage.create("full").unwrap_err();
-    assert_eq!((full.class, &*full.code), (Class::LimitReached, "ConcurrentSnapshotLimitExceeded"));
+    assert_eq!((full.class, &*full.code), (Class::Throttled, "ConcurrentSnapshotLimitExceeded"));
     // Deleting one that is pending frees nothing.
     stage.delete(&stage.tagged("0")[0].id).unwrap();
     assert_eq!(stage.tagged("0").len(), 2, "it goes once it is complete");
@@ -291,7 +291,8 @@ fn snapshot_case_25_a_copy_with_a_key_that_cannot_be_used_is_taken_on_and_fails_
     let arn = stage.world.happen(|state, _| state.put_key(AWAY, "alias/dr"));
     let set = stage.create("a").unwrap();
     stage.wait(400);
-    let keyed = |key: &str| stage.copy(&set[0].id, |copy| copy.key = Some(key.to_owned())).unwrap();
+    let keyed =
+        |key: &str| stage.copy(&set[0].id, |copy| (copy.key, copy.encrypt) = (Some(key.to_owned()), true)).unwrap();
     let told = |id: &str| stage.world.read(|state| state.snapshot(AWAY, id).unwrap().0.clone());
     let good = keyed("alias/dr");
     stage.wait(700);

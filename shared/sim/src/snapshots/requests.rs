@@ -46,9 +46,15 @@ impl State {
     /// One CreateSnapshots call.
     pub(super) fn create_set(&mut self, wanted: &NewSet, now: Timestamp) -> Result<Vec<Snapshot>, Refusal> {
         checked(&wanted.tags)?;
-        if self.machines.get(&wanted.instance).is_none_or(crate::instances::Machine::ends) {
-            let message = format!("The instance ID '{}' does not exist", wanted.instance);
-            return refusal(Class::NotFound, "InvalidInstanceID.NotFound", message);
+        match self.machines.get(&wanted.instance) {
+            None => {
+                let message = format!("The instance ID '{}' does not exist", wanted.instance);
+                return refusal(Class::NotFound, "InvalidInstanceID.NotFound", message);
+            }
+            Some(machine) if machine.ends() => {
+                return refusal(Class::Conflict, "IncorrectState", wanted.instance.clone());
+            }
+            Some(_) => {}
         }
         let disks = self.drives(&wanted.instance);
         if wanted.exclude.len() > EXCLUDED
@@ -67,7 +73,7 @@ impl State {
             let of = |kept: &&Kept| kept.facts.copy_of.is_none() && kept.facts.content.volume == disk.volume;
             let pending = all.filter(of).filter(|kept| kept.pending()).count();
             if pending >= if matches!(disk.kind.as_str(), "st1" | "sc1") { 1 } else { 5 } {
-                return refusal(Class::LimitReached, "ConcurrentSnapshotLimitExceeded", disk.volume.clone());
+                return refusal(Class::Throttled, "ConcurrentSnapshotLimitExceeded", disk.volume.clone());
             }
             let last = self.stored.taken.get(&disk.volume);
             if self.stored.habits.rate && last.is_some_and(|last| after(*last, RATE) > now) {
@@ -109,7 +115,8 @@ impl State {
             let facts = SnapshotFacts { call: Some(call), instance, ..SnapshotFacts::of(own.clone(), content) };
             self.stored.taken.insert(disk.volume, now);
             self.stored.put(snapshot.clone(), facts, Some(due));
-            set.push(snapshot);
+            // The answer does not have it (`API_SnapshotInfo`).
+            set.push(Snapshot { key: None, ..snapshot });
         }
         Ok(set)
     }
@@ -125,12 +132,15 @@ impl State {
         if snapshot.state != SnapshotState::Completed || snapshot.archived {
             return refusal(Class::Conflict, "IncorrectState", wanted.source.clone());
         }
+        if wanted.key.is_some() && !(snapshot.encrypted || wanted.encrypt) {
+            return refusal(Class::Invalid, "InvalidParameterDependency", "KmsKeyId requires Encrypted");
+        }
         let there = self.stored.region(&region).into_iter().flat_map(|region| region.all.values());
         let copies: Vec<&Kept> = there.filter(|kept| kept.there() && kept.facts.copy_of.is_some()).collect();
         if copies.iter().filter(|kept| kept.pending()).count() >= COPIES {
             return refusal(Class::LimitReached, "ResourceLimitExceeded", "Too many snapshot copies in progress");
         }
-        let encrypted = snapshot.encrypted || wanted.encrypt || wanted.key.is_some();
+        let encrypted = snapshot.encrypted || wanted.encrypt;
         let key = encrypted.then(|| match &wanted.key {
             // A key that there is not is accepted too, and fails later.
             Some(key) => self.keys.arn(&region, key).unwrap_or_else(|| key.clone()),

@@ -277,17 +277,23 @@ impl Stored {
             self.due.pop_first();
             let Some(kept) = self.region_mut(&region).all.get_mut(&id) else { continue };
             let Some(due) = kept.due.take() else { continue };
-            let facts = kept.facts.clone();
-            let key = kept.told.now().key.clone().filter(|_| facts.copy_of.is_some());
-            let unusable = key.filter(|key| !enabled(&region, key));
-            let failure = due.fails.or_else(|| unusable.map(|_| "Given key ID is not accessible".to_owned()));
+            let (facts, key) = (kept.facts.clone(), kept.told.now().key.clone());
+            let failure = due.fails.or_else(|| {
+                // Its own key encrypts a copy, and its source's decrypts that.
+                let (from, source) = facts.copy_of.as_ref()?;
+                let read = self.get(from, source).and_then(|kept| kept.told.now().key.as_ref());
+                let open = key.is_none_or(|key| enabled(&region, &key)) && read.is_none_or(|key| enabled(from, key));
+                (!open).then(|| "Given key ID is not accessible".to_owned())
+            });
             if let Some(message) = failure {
                 self.fails(&region, &id, &message, at);
                 continue;
             }
-            let told = kept.told.change(at);
-            told.state = SnapshotState::Completed;
-            told.full_bytes = Some(written(told.size_gib));
+            if let Some(kept) = self.region_mut(&region).all.get_mut(&id) {
+                let told = kept.told.change(at);
+                told.state = SnapshotState::Completed;
+                told.full_bytes = Some(written(told.size_gib));
+            }
             if facts.deleting {
                 self.remove(&region, &id, at);
             }

@@ -6,15 +6,21 @@
 
 #![cfg(test)] // for clippy: `unwrap` and the like are for tests alone
 
+mod copies;
 mod emulated;
 mod emulated_nodes;
+mod emulated_restore;
 mod memory;
 mod memory_nodes;
+mod memory_restore;
 mod names;
 mod node_stage;
 mod nodes;
 mod peerings;
+mod restore_stage;
 mod routes;
+mod sets;
+mod snapshots;
 mod stage;
 mod table;
 mod targets;
@@ -23,6 +29,7 @@ mod volumes;
 use std::pin::Pin;
 
 use crate::node_stage::NodeStage;
+use crate::restore_stage::RestoreStage;
 use crate::stage::Stage;
 
 /// A behaviour: its name, and what shows it.
@@ -121,6 +128,50 @@ behaviours! {
         a_free_volume_is_deleted;
 }
 
+behaviours! {
+    of_snapshots of RestoreStage:
+    sets:
+        one_call_takes_all_volumes_at_one_instant,
+        what_is_left_out_or_detached_is_not_taken,
+        the_tags_of_the_call_are_on_all_members_and_no_others_are,
+        a_set_is_pending_and_then_complete,
+        a_complete_snapshot_tells_what_it_holds,
+        a_member_that_fails_takes_its_set_along,
+        one_event_tells_the_end_of_a_set,
+        a_snapshot_is_encrypted_as_its_volume_is,
+        five_are_pending_of_a_volume_and_no_more,
+        one_is_pending_of_a_cold_volume_and_no_more,
+        a_volume_has_fifteen_seconds_between_its_snapshots,
+        what_is_attached_is_told,
+        what_has_ended_is_not_taken;
+    snapshots:
+        a_list_by_tags_is_whole,
+        an_id_that_nobody_has_is_left_out,
+        a_tag_is_put_over_its_older_value,
+        deleting_one_leaves_the_others_of_its_set,
+        what_is_not_there_is_deleted,
+        a_pending_one_is_gone_once_it_is_complete,
+        what_failed_is_deleted_at_once,
+        what_an_image_is_made_from_is_not_deleted,
+        what_is_locked_is_not_deleted,
+        it_is_told_with_whom_a_snapshot_is_shared,
+        what_the_recycle_bin_took_is_there_for_nobody;
+    copies:
+        a_copy_is_pending_and_then_complete_in_its_own_region,
+        a_copy_is_encrypted_with_the_key_that_was_asked_for,
+        a_copy_of_what_is_encrypted_is_encrypted,
+        a_key_is_for_an_encrypted_copy,
+        only_what_is_complete_is_copied,
+        twenty_copies_are_on_their_way_into_a_region,
+        copies_of_one_volume_follow_each_other,
+        a_copy_with_a_key_that_cannot_be_used_fails_later,
+        a_copy_of_what_cannot_be_decrypted_fails_later,
+        a_copy_without_the_url_that_it_needs_fails_later,
+        an_event_tells_the_end_of_a_copy_there,
+        a_key_is_found_by_its_id_its_arn_and_its_alias,
+        a_key_that_cannot_be_used_says_so;
+}
+
 #[test]
 fn the_world_in_memory_behaves_as_documented() {
     for (name, behaviour) in behaviours::<memory::Memory>() {
@@ -164,6 +215,29 @@ fn the_nodes_of_the_emulated_aws_behave_as_documented() {
         let stack = stack::acquire().unwrap();
         runtime.block_on(async {
             let stage = emulated_nodes::EmulatedNodes::new(stack).await;
+            behaviour(&stage).await;
+        });
+    }
+}
+
+#[test]
+fn the_snapshots_of_the_world_in_memory_behave_as_documented() {
+    for (name, behaviour) in of_snapshots::<memory_restore::MemoryRestore>() {
+        println!("{name}");
+        let stage = memory_restore::MemoryRestore::new();
+        let time = stage.world.time().clone();
+        sim::block_on(&time, behaviour(&stage)).unwrap();
+    }
+}
+
+#[test]
+fn the_snapshots_of_the_emulated_aws_behave_as_documented() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for (name, behaviour) in of_snapshots::<emulated_restore::EmulatedRestore>() {
+        println!("{name}");
+        let stack = stack::acquire().unwrap();
+        runtime.block_on(async {
+            let stage = emulated_restore::EmulatedRestore::new(stack).await;
             behaviour(&stage).await;
         });
     }
