@@ -106,6 +106,12 @@ pub struct Taking {
     /// The set's record is written, and the call was made or is about to be.
     #[serde(default)]
     pub intended: bool,
+    /// EC2 refused the call because it has no room for it now.
+    #[serde(default)]
+    pub no_room: bool,
+    /// How many tries before this one were refused so.
+    #[serde(default)]
+    pub waited: u32,
 }
 
 impl SchedulerState {
@@ -168,6 +174,9 @@ pub struct Trouble {
     /// Who asked.
     #[serde(default)]
     pub by: String,
+    /// How many of the tries EC2 had no room for.
+    #[serde(default)]
+    pub waited: u32,
 }
 
 /// Why copies into a Region fail.

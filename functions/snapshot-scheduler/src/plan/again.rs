@@ -10,11 +10,18 @@ use crate::observed::Observed;
 use crate::state::{Taking, Trouble};
 
 /// How often one time of the schedule is tried.
-pub(super) const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 3;
+/// How often at the most, with the tries for which EC2 had no room: those use none up.
+pub(super) const MOST: u32 = 12;
+
+/// Whether there is another try.
+pub(super) fn more(trouble: &Trouble) -> bool {
+    trouble.attempts.saturating_sub(trouble.waited) < ATTEMPTS && trouble.attempts < MOST
+}
 
 /// A set that failed after it was begun is tried again (case 12), as long as it stands for the newest time.
 pub(super) fn fallen(view: &View<'_>, seen: &Observed, now: Timestamp, draft: &mut Draft) {
-    let busy = draft.state.trouble.as_ref().is_some_and(|trouble| trouble.attempts < ATTEMPTS);
+    let busy = draft.state.trouble.as_ref().is_some_and(more);
     if draft.state.taking.is_some() || busy {
         return;
     }
@@ -47,6 +54,8 @@ pub(super) fn fallen(view: &View<'_>, seen: &Observed, now: Timestamp, draft: &m
         begun_at: now,
         survey: None,
         intended: true,
+        no_room: false,
+        waited: 0,
     });
     give_up(draft, Finding::no(Reason::SnapshotFailed, point.why), now);
 }
@@ -81,16 +90,15 @@ pub(super) fn give_up(draft: &mut Draft, finding: Finding, now: Timestamp) {
     draft.taken = None;
     let before =
         draft.state.trouble.take().filter(|trouble| trouble.slot == taking.slot && trouble.kind == taking.kind);
-    let minutes = match taking.attempt {
-        1 => 1,
-        2 => 5,
-        _ => 0,
+    let waited = taking.waited + u32::from(taking.no_room);
+    let minutes = match (taking.no_room, taking.attempt.saturating_sub(taking.waited), waited) {
+        (true, _, 1) | (false, 1, _) => 1,
+        (true, _, 2 | 3) | (false, 2, _) => 5,
+        (true, _, _) => 10,
+        (false, _, _) => 0,
     };
     let again_at = now.checked_add(SignedDuration::from_mins(minutes)).unwrap_or(now);
-    if taking.attempt >= ATTEMPTS && taking.kind == PointKind::Scheduled {
-        draft.state.last_slot = draft.state.last_slot.max(Some(taking.slot));
-    }
-    draft.state.trouble = Some(Trouble {
+    let trouble = Trouble {
         reason: finding.reason,
         message: finding.message,
         since: before.map_or(now, |trouble| trouble.since),
@@ -101,5 +109,10 @@ pub(super) fn give_up(draft: &mut Draft, finding: Finding, now: Timestamp) {
         instance: taking.instance,
         hold: taking.hold,
         by: taking.by,
-    });
+        waited,
+    };
+    if !more(&trouble) && trouble.kind == PointKind::Scheduled {
+        draft.state.last_slot = draft.state.last_slot.max(Some(trouble.slot));
+    }
+    draft.state.trouble = Some(trouble);
 }

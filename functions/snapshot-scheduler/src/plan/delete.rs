@@ -55,18 +55,7 @@ pub(super) fn delete(
         }
         let ids: Vec<String> = mine.iter().map(|s| s.id.clone()).collect();
         let region = &point.region;
-        if !draft.asked.bound.get(region).is_some_and(|asked| ids.iter().all(|id| asked.contains(id))) {
-            draft.questions.bound.entry(region.clone()).or_default().extend(ids);
-            continue;
-        }
-        let Some(Seen::Known(bound)) = seen.bound.get(region) else {
-            draft
-                .braked
-                .push(format!("{} in {region}: it is not known whether an image or a lock needs it", point.set));
-            continue;
-        };
-        if let Some((id, why)) = ids.iter().find_map(|id| bound.get(id).map(|why| (id, why))) {
-            draft.blocked.push(format!("{} in {region}: {id}: {why}", point.set));
+        if !free(&point.set, region, &ids, seen, draft) {
             continue;
         }
         let marked = |s: &&Snapshot| s.tags.get(sets::STATE).is_some_and(|state| state == sets::DELETING);
@@ -91,11 +80,14 @@ pub(super) fn delete(
         draft.points.iter().any(|p| p.set == set && p.region == region && p.phase == Phase::Complete && p.good)
     };
     // A second call for a set that has a good one (invariant S6).
-    for (set, region, snapshot) in seconds {
+    let deletable = |(set, region, snapshot): &&(String, String, String)| {
         let found = seen.snapshots(region).and_then(|listed| listed.iter().find(|s| s.id == *snapshot));
-        let deletable = found.is_some_and(|s| there(s) && s.state != SnapshotState::Pending);
-        if deletable && kept(set, region) && brakes.get(region).is_some_and(Vec::is_empty) {
-            let (set, region, snapshot) = (set.clone(), region.clone(), snapshot.clone());
+        let stored = found.is_some_and(|s| there(s) && s.state != SnapshotState::Pending);
+        stored && kept(set, region) && brakes.get(region).is_some_and(Vec::is_empty)
+    };
+    let seconds: Vec<_> = seconds.iter().filter(deletable).cloned().collect();
+    for (set, region, snapshot) in seconds {
+        if free(&set, &region, std::slice::from_ref(&snapshot), seen, draft) {
             draft.actions.push(Action::DeleteSnapshot { set, region, snapshot });
         }
     }
@@ -104,6 +96,21 @@ pub(super) fn delete(
             draft.forgotten.push(draft.points.remove(at));
         }
     }
+}
+
+/// Whether nothing needs these snapshots of a set, as far as EC2 said: an image or a lock. If that was not asked yet, it is.
+fn free(set: &str, region: &str, ids: &[String], seen: &Observed, draft: &mut Draft) -> bool {
+    if !draft.asked.bound.get(region).is_some_and(|asked| ids.iter().all(|id| asked.contains(id))) {
+        draft.questions.bound.entry(region.to_owned()).or_default().extend(ids.iter().cloned());
+        return false;
+    }
+    let Some(Seen::Known(bound)) = seen.bound.get(region) else {
+        draft.braked.push(format!("{set} in {region}: it is not known whether an image or a lock needs it"));
+        return false;
+    };
+    let needed = ids.iter().find_map(|id| bound.get(id).map(|why| format!("{set} in {region}: {id}: {why}")));
+    draft.blocked.extend(needed.clone());
+    needed.is_none()
 }
 
 fn is_ours(view: &View<'_>, set: &str, snapshot: &Snapshot) -> bool {

@@ -8,7 +8,7 @@ use ports::{CommandState, NewSet};
 use reach::nodes::Seen;
 use runtime::records::{Grade, Hold, Origin, Phase, PointKind, RestorePoint, TakeRequest};
 
-use super::again::{ATTEMPTS, fallen, found_late, give_up, stands, tries};
+use super::again::{MOST, fallen, found_late, give_up, more, stands, tries};
 use super::books::VISIBLE;
 use super::choose::candidates;
 use super::turns::has_come;
@@ -61,7 +61,10 @@ fn conclude(view: &View<'_>, draft: &mut Draft, now: Timestamp) {
     let point = draft.points.iter().find(|point| point.set == set && point.region == view.region);
     match point.map(|point| (point.phase, point.why.clone())) {
         Some((Phase::Intended, _)) => {}
-        Some((Phase::Failed, why)) => give_up(draft, Finding::no(Reason::SnapshotFailed, why), now),
+        Some((Phase::Failed, why)) => {
+            let reason = if taking.no_room { Reason::SnapshotLimit } else { Reason::SnapshotFailed };
+            give_up(draft, Finding::no(reason, why), now);
+        }
         Some((Phase::Pending | Phase::Complete | Phase::Broken | Phase::Deleting, _)) => {
             if taking.kind == PointKind::Scheduled {
                 draft.state.last_slot = draft.state.last_slot.max(Some(taking.slot));
@@ -87,22 +90,24 @@ fn begin(view: &View<'_>, seen: &Observed, now: Timestamp, draft: &mut Draft) {
         begun_at: now,
         survey: None,
         intended: false,
+        no_room: false,
+        waited: 0,
     };
     found_late(view, draft);
     // A person's request that waits for its next try is not overtaken: there is room for the trouble of one alone.
-    let waits = |t: &Trouble| t.kind != PointKind::Scheduled && t.attempts < ATTEMPTS;
+    let waits = |t: &Trouble| t.kind != PointKind::Scheduled && more(t);
     let waiting = draft.state.trouble.as_ref().is_some_and(waits);
     // What stands for a time that has passed since is not tried again.
     let latest = view.slots.and_then(|slots| slots.latest_at_or_before(now));
     let overtaken = |t: &Trouble| t.kind == PointKind::Scheduled && latest.is_some_and(|latest| latest > t.slot);
-    let again = |t: &Trouble| t.attempts < ATTEMPTS && t.again_at <= now && !overtaken(t);
+    let again = |t: &Trouble| more(t) && t.again_at <= now && !overtaken(t);
     let request = view.takes.iter().find(|request| !done(view, request.at, request.kind, draft)).filter(|_| !waiting);
     let next = if let Some(request) = request {
         let TakeRequest { kind, instance, hold, by, .. } = request.clone();
         Some(Taking { kind, instance, hold, by, ..of_the_schedule(request.at) })
     } else if let Some(trouble) = draft.state.trouble.clone().filter(again) {
-        let Trouble { kind, instance, hold, by, attempts, .. } = trouble;
-        Some(Taking { kind, instance, hold, by, attempt: attempts + 1, ..of_the_schedule(trouble.slot) })
+        let Trouble { kind, instance, hold, by, attempts, waited, .. } = trouble;
+        Some(Taking { kind, instance, hold, by, waited, attempt: attempts + 1, ..of_the_schedule(trouble.slot) })
     } else if waiting {
         None
     } else {
@@ -140,7 +145,7 @@ fn begin(view: &View<'_>, seen: &Observed, now: Timestamp, draft: &mut Draft) {
 
 fn done(view: &View<'_>, at: Timestamp, kind: PointKind, draft: &Draft) -> bool {
     let of = |attempt| sets::id(view.cluster, at, kind, attempt);
-    let on_record = draft.points.iter().any(|point| (1..=ATTEMPTS).any(|attempt| point.set == of(attempt)));
+    let on_record = draft.points.iter().any(|point| (1..=MOST).any(|attempt| point.set == of(attempt)));
     let in_hand = |slot: Timestamp, of: PointKind| slot == at && of == kind;
     on_record
         || draft.state.taking.as_ref().is_some_and(|t| in_hand(t.slot, t.kind))
@@ -159,7 +164,7 @@ fn due(view: &View<'_>, now: Timestamp, draft: &mut Draft) -> Option<(Timestamp,
     };
     // A name is never used twice.
     let attempt = tries(view, draft, slot, PointKind::Scheduled) + 1;
-    if stands(view, draft, slot, PointKind::Scheduled) || attempt > ATTEMPTS {
+    if stands(view, draft, slot, PointKind::Scheduled) || attempt > MOST {
         draft.state.last_slot = Some(slot);
         return None;
     }
@@ -374,8 +379,13 @@ fn longest(point: &RestorePoint) -> SignedDuration {
 /// How the taking stands, where this pass found nothing newer.
 pub(super) fn standing(view: &View<'_>, state: &SchedulerState, points: &[RestorePoint], now: Timestamp) -> Finding {
     if let Some(trouble) = &state.trouble {
-        let tries = if trouble.attempts < ATTEMPTS { "it is tried again" } else { "it is not tried again" };
-        return Finding::no(trouble.reason, format!("{}; {tries}", trouble.message));
+        let tries = if more(trouble) { "it is tried again" } else { "it is not tried again" };
+        let message = format!("{}; {tries}", trouble.message);
+        // What EC2 has no room for is waited for, and wakes nobody before it is given up.
+        return match trouble.reason {
+            Reason::SnapshotLimit if more(trouble) => Finding::unknown(trouble.reason, message),
+            reason => Finding::no(reason, message),
+        };
     }
     if let Some(taking) = &state.taking {
         let set = sets::id(view.cluster, taking.slot, taking.kind, taking.attempt);

@@ -179,6 +179,7 @@ impl World {
         let point = self.points.iter_mut().find(|p| p.set == set && p.region == HOME).unwrap();
         if matches!(call, Call::Refused | Call::Full) {
             (point.phase, point.why) = (Phase::Failed, "CreateSnapshots: refused".to_owned());
+            self.state.taking.as_mut().unwrap().no_room = call == Call::Full;
         }
         if !matches!(call, Call::Answered | Call::Lost) {
             return;

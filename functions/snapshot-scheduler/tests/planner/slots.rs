@@ -116,8 +116,13 @@ fn s6_a_second_call_for_one_set_goes() {
     }
     assert_eq!(world.after(5).passes(), Vec::<&str>::new(), "while it is not good, nothing");
     let kept = world.members(NOON);
+    let second = world.snapshots[HOME].iter().map(|s| s.id.clone()).find(|id| !kept.contains(id)).unwrap();
+    world.bound.insert(second, "the image ami-1 is made from it".to_owned());
     world.stored().after(60);
-    assert_eq!(world.passes(), ["DeleteSnapshot", "DeleteSnapshot"]);
+    assert_eq!(world.passes(), ["DeleteSnapshot"], "somebody made an image of one");
+    assert_eq!(world.retention(), Reason::DeletionBlocked);
+    world.bound.clear();
+    assert_eq!(world.after(60).passes(), ["DeleteSnapshot"]);
     assert_eq!((world.good(HOME), world.members(NOON)), (vec![NOON], kept.clone()));
     assert_eq!(world.snapshots[HOME].iter().map(|s| s.id.clone()).collect::<Vec<_>>(), kept);
 }

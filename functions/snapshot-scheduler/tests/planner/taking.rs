@@ -1,6 +1,6 @@
 //! From a time of the schedule to a good restore point: whom it is taken of, what goes wrong on the way, what people ask for.
 
-use domain::condition::ConditionKind;
+use domain::condition::{ConditionKind, Status};
 use domain::reason::Reason;
 use ports::{CommandState, SnapshotState};
 use reach::nodes::{Part, Seen};
@@ -308,6 +308,50 @@ fn snapshot_case_13_14_few_are_pending_at_once_and_none_is_begun_right_after_ano
     assert!(world.points.iter().all(|p| p.phase == Phase::Pending), "slow is not failed");
     world.stored();
     assert_eq!(world.after(1).passes(), ["SurveyNode", "TakeSet"], "one for all that were missed");
+}
+
+/// EC2 has no room: a cold volume's one snapshot is pending for hours, or another tool's are. That uses no try up.
+#[test]
+fn snapshot_case_14_what_ec2_has_no_room_for_is_waited_for() {
+    let mut world = due();
+    world.call = Call::Full;
+    assert_eq!(world.passes(), ["SurveyNode", "TakeSet"]);
+    for waited in 1..6 {
+        world.pass();
+        let taken = world.condition(ConditionKind::RestorePointTaken);
+        assert_eq!((taken.reason, taken.status), (Reason::SnapshotLimit, Status::Unknown), "{}", taken.message);
+        assert_eq!(world.state.trouble.as_ref().map(|t| (t.attempts, t.waited)), Some((waited, waited)));
+        assert_eq!(world.sets("eu-central-1"), Vec::<&str>::new(), "and leaves no record");
+        assert_eq!(world.after(50).passes(), Vec::<&str>::new(), "not in every pass");
+        assert_eq!(world.after(550).passes(), ["SurveyNode", "TakeSet"]);
+    }
+    // Three tries are left for what goes wrong otherwise.
+    world.call = Call::Refused;
+    for _ in 0..3 {
+        assert_eq!(world.after(600).passes(), ["SurveyNode", "TakeSet"]);
+    }
+    world.pass();
+    let taken = world.condition(ConditionKind::RestorePointTaken);
+    assert_eq!((taken.reason, taken.status), (Reason::SnapshotFailed, Status::False));
+    assert_eq!(world.after(600).passes(), Vec::<&str>::new());
+}
+
+/// But not for ever: it is given up, and told.
+#[test]
+fn snapshot_case_14_what_ec2_never_has_room_for_is_given_up() {
+    let mut world = due();
+    world.call = Call::Full;
+    world.passes();
+    for _ in 1..12 {
+        assert_eq!(world.after(601).passes(), ["SurveyNode", "TakeSet"]);
+    }
+    world.pass();
+    let taken = world.condition(ConditionKind::RestorePointTaken);
+    assert_eq!((taken.reason, taken.status), (Reason::SnapshotLimit, Status::False), "{}", taken.message);
+    assert_eq!(world.after(601).passes(), Vec::<&str>::new());
+    world.call = Call::Answered;
+    world.until("2026-11-21T18:00:05Z");
+    assert_eq!(world.passes(), ["SurveyNode", "TakeSet"], "at the next time of the schedule");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Restore points are taken when they are due, found again when a reply is lost, and count when they are whole.
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use stack::{Fault, FaultKind};
 
@@ -48,6 +49,24 @@ fn s1_a_restore_point_of_the_schedule_is_taken_of_the_standby_and_counts_once_it
     for kind in ["RestorePointRecent", "RestorePointTaken", "RetentionInOrder"] {
         assert_eq!(settled["conditions"][kind]["status"], "true", "{settled:#}");
     }
+}
+
+#[test]
+fn snapshot_case_14_what_ec2_has_no_room_for_is_waited_for() {
+    let stage = Stage::new();
+    stage.fall_due();
+    stage.stack.quotas(&json!({"pending_per_volume": 0})).unwrap();
+    let refused = stage.until("a refusal", |stage| stage.count("CreateSnapshots") > 0);
+    assert_ne!(refused["outcome"], "failed", "{refused:#}");
+    let waits = stage.pass();
+    let taken = &waits["conditions"]["RestorePointTaken"];
+    assert_eq!((&taken["status"], &taken["reason"]), (&json!("unknown"), &json!("SnapshotLimit")), "{waits:#}");
+    assert!(wire::text(&taken["message"]).contains("ConcurrentSnapshotLimitExceeded"), "{waits:#}");
+    assert_eq!(stage.count("CreateSnapshots"), 1, "not in every pass");
+    stage.stack.quotas(&json!({"pending_per_volume": 5})).unwrap();
+    stage.age_state(SignedDuration::from_mins(2));
+    stage.until_good();
+    assert_eq!(stage.count("CreateSnapshots"), 2);
 }
 
 #[test]

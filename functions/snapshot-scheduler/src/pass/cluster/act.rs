@@ -105,8 +105,8 @@ impl<P: Ports> Job<'_, P> {
                 Applied::Failed(error) => {
                     progress.reports.push(report(&action, ActionResult::Failed(error.to_string())));
                     progress.audit.push(audit(&action, &error.to_string(), now));
-                    // A quota that is used up is waited for, and says so in a condition.
-                    if error.class != Class::LimitReached {
+                    // What EC2 has no room for now is waited for, and says so in a condition.
+                    if !no_room(&action, error) {
                         progress.failure = Some(error.clone());
                     }
                 }
@@ -244,6 +244,9 @@ fn enter(action: &Action, applied: &Applied, at: Timestamp, points: &mut [Restor
                 point.phase = Phase::Failed;
                 point.why = refusal(error);
             }
+            if let Some(taking) = &mut state.taking {
+                taking.no_room = no_room(action, error);
+            }
         }
         (Action::CopySnapshot { set, region, device, .. }, Applied::Copied(id)) => {
             let copy = points.iter_mut().find(|p| p.set == *set && p.region == *region);
@@ -271,6 +274,13 @@ fn enter(action: &Action, applied: &Applied, at: Timestamp, points: &mut [Restor
         }
         _ => {}
     }
+}
+
+/// Quotas, and of new snapshots rates too: five of a volume may be pending, and 15 seconds lie between two (`errors-overview`,
+/// ConcurrentSnapshotLimitExceeded, SnapshotCreationPerVolumeRateExceeded).
+fn no_room(action: &Action, error: &PortError) -> bool {
+    let rate = error.class == Class::Throttled && matches!(action, Action::TakeSet { .. });
+    rate || error.class == Class::LimitReached
 }
 
 fn begun(point: &mut RestorePoint, snapshots: &[Snapshot]) {
