@@ -37,6 +37,17 @@ pub enum Action {
         /// Its snapshots.
         snapshots: Vec<String>,
     },
+    /// Notes in a tag of a set's snapshots who holds it.
+    TagHolds {
+        /// The set.
+        set: String,
+        /// The Region.
+        region: String,
+        /// Its snapshots.
+        snapshots: Vec<String>,
+        /// The tag's value.
+        holds: String,
+    },
     /// Deletes a snapshot.
     DeleteSnapshot {
         /// The set.
@@ -67,6 +78,7 @@ impl Action {
             Self::SurveyNode { .. } => "SurveyNode",
             Self::TakeSet { .. } => "TakeSet",
             Self::MarkDeleting { .. } => "MarkDeleting",
+            Self::TagHolds { .. } => "TagHolds",
             Self::DeleteSnapshot { .. } => "DeleteSnapshot",
             Self::CopySnapshot { .. } => "CopySnapshot",
         }
@@ -79,6 +91,7 @@ impl Action {
             Self::SurveyNode { instance, .. } => instance.clone(),
             Self::TakeSet { set, new, .. } => format!("{set} of {}", new.instance),
             Self::MarkDeleting { set, region, .. } => format!("{set} in {region}"),
+            Self::TagHolds { set, region, holds, .. } => format!("{set} in {region}: {holds}"),
             Self::DeleteSnapshot { set, region, snapshot } => format!("{snapshot} of {set} in {region}"),
             Self::CopySnapshot { set, region, device, copy } => {
                 format!("{} ({device} of {set}) into {region}", copy.source)
@@ -91,7 +104,7 @@ impl Action {
     pub fn deletes_of(&self) -> Option<(&str, &str)> {
         match self {
             Self::MarkDeleting { set, region, .. } | Self::DeleteSnapshot { set, region, .. } => Some((set, region)),
-            Self::SurveyNode { .. } | Self::TakeSet { .. } | Self::CopySnapshot { .. } => None,
+            Self::SurveyNode { .. } | Self::TakeSet { .. } | Self::TagHolds { .. } | Self::CopySnapshot { .. } => None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Carries out what was planned. It makes no choices: each action says everything.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,6 +9,7 @@ use runtime::records::Grade;
 
 use crate::Ports;
 use crate::action::{Action, deleting};
+use crate::sets;
 use crate::survey::{self, FREEZE, Frozen};
 
 /// How long an agent has to take a command up: the least that Systems Manager takes.
@@ -65,6 +67,10 @@ pub async fn apply<P: Ports>(ports: &P, action: &Action) -> Applied {
             };
         }
         Action::MarkDeleting { region, snapshots, .. } => ports.snapshots().tag(region, snapshots, &deleting()).await,
+        Action::TagHolds { region, snapshots, holds, .. } => {
+            let tag = BTreeMap::from([(sets::HOLDS.to_owned(), holds.clone())]);
+            ports.snapshots().tag(region, snapshots, &tag).await
+        }
         Action::DeleteSnapshot { region, snapshot, .. } => ports.snapshots().delete(region, snapshot).await,
     };
     match done {

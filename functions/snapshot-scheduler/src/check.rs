@@ -36,6 +36,9 @@ pub fn check(view: &View<'_>, plan: &Plan, seen: &Observed, now: Timestamp) -> V
             Action::MarkDeleting { set, region, snapshots } => {
                 snapshots.iter().find_map(|snapshot| deletion(view, plan, seen, now, set, region, snapshot))
             }
+            Action::TagHolds { set, region, snapshots, .. } => {
+                snapshots.iter().find_map(|snapshot| foreign(view, seen, set, region, snapshot))
+            }
             Action::DeleteSnapshot { set, region, snapshot } => deletion(view, plan, seen, now, set, region, snapshot),
         };
         broken.map(|broken| violation(action, broken))
@@ -91,6 +94,16 @@ fn copying(view: &View<'_>, plan: &Plan, set: &str, snapshot: &str) -> Option<Br
     (!member).then(|| ("S1", format!("{snapshot} is not of a good restore point")))
 }
 
+/// Only what says that it is of this set, and ours, is touched.
+fn foreign(view: &View<'_>, seen: &Observed, set: &str, region: &str, snapshot: &str) -> Option<Broken> {
+    let Some(listed) = seen.snapshots(region) else {
+        return Some(("S4", format!("the snapshots in {region} are not known")));
+    };
+    let found = listed.iter().find(|s| s.id == snapshot);
+    let ours = found.is_some_and(|found| sets::is_ours(view.deployment, view.cluster, set, found));
+    (!ours).then(|| ("S5", format!("{snapshot} does not say that it is of {set}, and ours")))
+}
+
 fn deletion(
     view: &View<'_>,
     plan: &Plan,
@@ -100,13 +113,8 @@ fn deletion(
     region: &str,
     snapshot: &str,
 ) -> Option<Broken> {
-    let Some(listed) = seen.snapshots(region) else {
-        return Some(("S4", format!("the snapshots in {region} are not known")));
-    };
-    let tag = |key: &str| listed.iter().find(|s| s.id == snapshot).and_then(|s| s.tags.get(key)).map(String::as_str);
-    let ours = tag(sets::DEPLOYMENT) == Some(view.deployment) && tag(sets::CLUSTER) == Some(view.cluster);
-    if !ours || tag(sets::SET) != Some(set) {
-        return Some(("S5", format!("{snapshot} does not say that it is of {set}, and ours")));
+    if let Some(broken) = foreign(view, seen, set, region, snapshot) {
+        return Some(broken);
     }
     let named = |point: &&RestorePoint| point.members.values().any(|member| member.snapshot == snapshot);
     let here: Vec<&RestorePoint> = plan.points.iter().filter(|point| point.region == region).collect();

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::Ports;
 use crate::pass::{Errand, Keeper, pass};
+use crate::sets;
 use crate::state::FUNCTION;
 use crate::verbs::cost::cost;
 use crate::verbs::request::{self, Request};
@@ -68,8 +69,16 @@ impl<P: Ports + Send> SnapshotScheduler<P> {
         let (table, now) = (ports.table(), ports.clock().now());
         match request {
             Request::List(cluster) => verbs::list(table, &cluster).await,
-            Request::Hold { set, name, by } => verbs::hold(table, &set, Wish::Hold(&name), &by, now).await,
-            Request::Release { set, name, by } => verbs::hold(table, &set, Wish::Release(&name), &by, now).await,
+            Request::Hold { set, hold, by } => {
+                let answer = verbs::hold(table, &set, Wish::Hold(&hold), &by, now).await?;
+                self.note_hold(&set, invocation).await;
+                Ok(answer)
+            }
+            Request::Release { set, name, by } => {
+                let answer = verbs::hold(table, &set, Wish::Release(&name), &by, now).await?;
+                self.note_hold(&set, invocation).await;
+                Ok(answer)
+            }
             Request::Cost { cluster, prices } => cost(table, &cluster, &prices).await,
             Request::Explain(asked) => retention::explain(&asked, now).map_err(Stop::Refused),
             Request::Take { cluster, hold, by, dry_run } => {
@@ -92,6 +101,15 @@ impl<P: Ports + Send> SnapshotScheduler<P> {
                 let set = point.map_or(set, |point| point.set.clone());
                 Ok(json!({"ok": true, "set": set, "begun": begun, "restore_point": point, "report": report}))
             }
+        }
+    }
+
+    /// The snapshots' tags say it too, now and not with the next look. It counts already: it is on record.
+    async fn note_hold(&self, set: &str, invocation: &Invocation) {
+        let cluster = sets::cluster_of(set).map(str::to_owned);
+        let look = Look { cluster, single_pass: true, source: "hold".to_owned(), ..Look::default() };
+        if let Err(failure) = self.passes(look, invocation).await {
+            tracing::warn!(set, failure.code, failure.message, "the snapshots are told of a hold with the next look");
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use ports::{Disk, Snapshot};
-use runtime::records::{Grade, Origin, Phase, PointKind, RestoreMember, RestorePoint};
+use runtime::records::{Grade, Hold, Origin, Phase, PointKind, RestoreMember, RestorePoint};
 
 /// Which control plane made it: its table's name.
 pub const DEPLOYMENT: &str = "pilothouse:deployment";
@@ -28,13 +28,19 @@ pub const SOURCE_REGION: &str = "pilothouse:source-region";
 pub const STATE: &str = "pilothouse:state";
 /// The value of [`STATE`].
 pub const DELETING: &str = "deleting";
+/// Who holds the set: names, each with `@` and when it ends where it ends by itself. The record counts; this is for when it is lost.
+pub const HOLDS: &str = "pilothouse:holds";
+/// The value of [`HOLDS`] of what was held once. We may set tags, and remove none.
+pub const HOLDS_NONE: &str = "-";
 const SLOT: &str = "pilothouse:slot";
 const KIND: &str = "pilothouse:kind";
 const NODE: &str = "pilothouse:node";
 const SYSTEM: &str = "pilothouse:system";
 const CONSISTENCY: &str = "pilothouse:consistency";
 
-/// The most members: a snapshot has 50 tags, and ours besides the members' are 12.
+/// The most of a tag's value (EC2 user guide, "Tag restrictions").
+const LONGEST_TAG: usize = 256;
+/// The most members: a snapshot has 50 tags, and ours besides the members' are 14.
 pub const MOST_MEMBERS: usize = 36;
 /// How many volumes a call can leave out (`API_InstanceSpecification`, ExcludeDataVolumeIds).
 pub const MOST_EXCLUDED: usize = 40;
@@ -107,7 +113,47 @@ pub fn tags(deployment: &str, cluster: &str, point: &RestorePoint, wanted: Grade
         (SYSTEM, origin.system.clone().unwrap_or_else(|| "-".to_owned())),
         (CONSISTENCY, wanted.word().to_owned()),
     ];
-    fixed.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(volumes).collect()
+    let held = (!point.holds.is_empty()).then(|| (HOLDS, holds_text(&point.holds)));
+    fixed.into_iter().chain(held).map(|(key, value)| (key.to_owned(), value)).chain(volumes).collect()
+}
+
+/// What [`HOLDS`] says. A tag takes few characters, and 256 of them: others are an underscore, and what finds no room is held as
+/// `more`.
+#[must_use]
+pub fn holds_text(holds: &BTreeMap<String, Hold>) -> String {
+    const MORE: &str = "more";
+    let mut text = String::new();
+    for (name, hold) in holds {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '_' };
+        let name: String = name.chars().map(plain).collect();
+        let until = hold.until.map(|until| format!("@{}", until.strftime("%Y-%m-%dT%H:%M:%SZ"))).unwrap_or_default();
+        let room = LONGEST_TAG.saturating_sub(text.len() + MORE.len() + 2);
+        if name.len() + until.len() > room {
+            text.push_str(if text.is_empty() { MORE } else { " more" });
+            break;
+        }
+        text.push_str(if text.is_empty() { "" } else { " " });
+        text.push_str(&name);
+        text.push_str(&until);
+    }
+    if text.is_empty() { HOLDS_NONE.to_owned() } else { text }
+}
+
+/// What a tag says of holds. One that ends at a time that cannot be read does not end.
+fn read_holds(text: &str, at: Timestamp) -> BTreeMap<String, Hold> {
+    let words = text.split_whitespace().filter(|word| *word != HOLDS_NONE);
+    let hold = |word: &str| {
+        let (name, until) = word.split_once('@').unwrap_or((word, ""));
+        (name.to_owned(), Hold { by: "the tags".to_owned(), at, until: until.parse().ok() })
+    };
+    words.map(hold).collect()
+}
+
+/// Whether a snapshot says that it is of a set of ours (invariant S5).
+#[must_use]
+pub fn is_ours(deployment: &str, cluster: &str, set: &str, snapshot: &Snapshot) -> bool {
+    let tag = |key: &str| snapshot.tags.get(key).map(String::as_str);
+    tag(DEPLOYMENT) == Some(deployment) && tag(CLUSTER) == Some(cluster) && tag(SET) == Some(set)
 }
 
 /// The tags of the copy of one member: those of its set, and where it comes from.
@@ -178,6 +224,7 @@ pub fn rebuilt(found: &Found<'_>, region: &str) -> Option<RestorePoint> {
         origin: origin(tag(NODE).unwrap_or_default(), tag(SYSTEM).unwrap_or("-")),
         begun_at: first.started_at,
         copy_of: tag(SOURCE_REGION).map(str::to_owned),
+        holds: read_holds(tag(HOLDS).unwrap_or_default(), first.started_at),
         ..RestorePoint::default()
     };
     if first.tags.get(STATE).is_some_and(|state| state == DELETING) {

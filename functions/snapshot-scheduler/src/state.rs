@@ -92,6 +92,9 @@ pub struct Taking {
     /// The hold that it gets, and who asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<String>,
+    /// When that ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// Who asked.
     #[serde(default)]
     pub by: String,
@@ -171,6 +174,9 @@ pub struct Trouble {
     /// The hold that it was to get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<String>,
+    /// When that ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// Who asked.
     #[serde(default)]
     pub by: String,

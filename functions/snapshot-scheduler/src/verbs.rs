@@ -11,7 +11,7 @@ use ports::{PortError, Table, TableError, Write};
 use runtime::records::{AuditEntry, ClusterRecord, Hold, Phase, PointKind, RestorePoint, Stored, TakeRequest};
 use serde_json::{Value, json};
 
-use self::request::problem;
+use self::request::{Held, problem};
 use crate::sets;
 use crate::state::FUNCTION;
 
@@ -76,7 +76,7 @@ pub async fn may_take(table: &impl Table, cluster: &str) -> Result<(), Stop> {
 pub async fn ask(
     table: &impl Table,
     cluster: &str,
-    hold: Option<String>,
+    hold: Option<Held>,
     by: &str,
     now: Timestamp,
 ) -> Result<String, Stop> {
@@ -86,12 +86,13 @@ pub async fn ask(
         cluster: cluster.to_owned(),
         kind: PointKind::Manual,
         instance: None,
-        hold: hold.clone(),
+        hold: hold.as_ref().map(|hold| hold.name.clone()),
+        until: hold.as_ref().and_then(|hold| hold.until(now)),
         by: by.to_owned(),
         at,
     };
     let set = sets::id(cluster, at, PointKind::Manual, 1);
-    let entry = entry("take", by, json!({"set": set, "hold": hold}), now);
+    let entry = entry("take", by, json!({"set": set, "hold": request.hold, "until": request.until}), now);
     write(table, vec![request.put(), entry.append(cluster, nonce(now))]).await?;
     Ok(set)
 }
@@ -137,9 +138,18 @@ pub async fn list(table: &impl Table, cluster: &str) -> Result<Value, Stop> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish<'a> {
     /// It begins.
-    Hold(&'a str),
+    Hold(&'a Held),
     /// It ends.
     Release(&'a str),
+}
+
+impl Wish<'_> {
+    fn days(self) -> Option<u32> {
+        match self {
+            Self::Hold(held) => held.days,
+            Self::Release(_) => None,
+        }
+    }
 }
 
 /// Holds or releases a restore point, in every Region that has it.
@@ -149,7 +159,7 @@ pub enum Wish<'a> {
 /// written.
 pub async fn hold(table: &impl Table, set: &str, wish: Wish<'_>, by: &str, now: Timestamp) -> Result<Value, Stop> {
     let (verb, name) = match wish {
-        Wish::Hold(name) => ("hold", name),
+        Wish::Hold(held) => ("hold", held.name.as_str()),
         Wish::Release(name) => ("release", name),
     };
     let Some(cluster) = sets::cluster_of(set) else {
@@ -175,15 +185,16 @@ pub async fn hold(table: &impl Table, set: &str, wish: Wish<'_>, by: &str, now: 
         }
         for point in points.iter_mut().filter(|point| point.phase != Phase::Deleting) {
             match wish {
-                Wish::Hold(name) => {
-                    point.holds.entry(name.to_owned()).or_insert_with(|| Hold { by: by.to_owned(), at: now });
+                Wish::Hold(held) => {
+                    let hold = Hold { by: by.to_owned(), at: now, until: held.until(now) };
+                    point.holds.insert(name.to_owned(), hold);
                 }
                 Wish::Release(name) => {
                     point.holds.remove(name);
                 }
             }
         }
-        let entry = entry(verb, by, json!({"set": set, "name": name}), now);
+        let entry = entry(verb, by, json!({"set": set, "name": name, "days": wish.days()}), now);
         let mut writes: Vec<Write> = points.iter().map(|point| point.put(cluster)).collect();
         writes.push(entry.append(cluster, nonce(now)));
         match table.write(writes).await {

@@ -415,6 +415,7 @@ reasons! {
         RestorePointBegun: "The snapshots of a restore point were begun.", "";
         RestorePointsDeleted: "Restore points that the policy no longer keeps were deleted.", "";
         CopiesBegun: "Copies of restore points were begun.", "";
+        HoldsNoted: "The snapshots of a restore point say in a tag who holds it.", "";
         Locked: "Another run holds the cluster's lock. It was asked to look once more.", "";
         UnknownCluster: "There is no cluster of this name.",
             "Check the name (`{\"list\": {}}` to the registry).";

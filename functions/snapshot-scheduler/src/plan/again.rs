@@ -48,6 +48,7 @@ pub(super) fn fallen(view: &View<'_>, seen: &Observed, now: Timestamp, draft: &m
         kind: point.kind,
         attempt,
         hold: hold.map(|(name, _)| name.clone()),
+        until: hold.and_then(|(_, hold)| hold.until),
         by: hold.map(|(_, hold)| hold.by.clone()).unwrap_or_default(),
         // The farewell of a node is of that node alone.
         instance: (point.kind == PointKind::Final).then(|| point.origin.instance.clone()),
@@ -108,6 +109,7 @@ pub(super) fn give_up(draft: &mut Draft, finding: Finding, now: Timestamp) {
         kind: taking.kind,
         instance: taking.instance,
         hold: taking.hold,
+        until: taking.until,
         by: taking.by,
         waited,
     };

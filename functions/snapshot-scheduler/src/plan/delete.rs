@@ -22,14 +22,14 @@ pub(super) fn delete(
     seconds: &[(String, String, String)],
     draft: &mut Draft,
 ) {
+    let ours = |set: &str, snapshot: &Snapshot| sets::is_ours(view.deployment, view.cluster, set, snapshot);
     let mut forgotten = Vec::new();
     let mut room = AT_ONCE;
     for point in draft.points.clone().iter().filter(|point| point.phase == Phase::Deleting) {
         let Some(listed) = seen.snapshots(&point.region) else { continue };
         let named = |id: &str| point.members.values().any(|member| member.snapshot == id);
         // What its tags say is its own goes with it, what a volume that was attached in between left behind too (case 11).
-        let mine: Vec<&Snapshot> =
-            listed.iter().filter(|s| is_ours(view, &point.set, s)).filter(|s| there(s)).collect();
+        let mine: Vec<&Snapshot> = listed.iter().filter(|s| ours(&point.set, s)).filter(|s| there(s)).collect();
         let unknown = point.members.values().map(|m| m.snapshot.as_str()).filter(|id| !id.is_empty());
         let unknown = unknown.filter(|id| !seen.gone.contains(*id) && !listed.iter().any(|s| s.id == **id)).count();
         if mine.is_empty() && unknown == 0 && !listed.iter().any(|s| named(&s.id) && there(s)) {
@@ -111,13 +111,6 @@ fn free(set: &str, region: &str, ids: &[String], seen: &Observed, draft: &mut Dr
     let needed = ids.iter().find_map(|id| bound.get(id).map(|why| format!("{set} in {region}: {id}: {why}")));
     draft.blocked.extend(needed.clone());
     needed.is_none()
-}
-
-fn is_ours(view: &View<'_>, set: &str, snapshot: &Snapshot) -> bool {
-    let tag = |key: &str| snapshot.tags.get(key).map(String::as_str);
-    tag(sets::DEPLOYMENT) == Some(view.deployment)
-        && tag(sets::CLUSTER) == Some(view.cluster)
-        && tag(sets::SET) == Some(set)
 }
 
 /// What is in the Recycle Bin was deleted already.

@@ -43,6 +43,7 @@ pub fn ending(done: &[Action], plan: &Plan) -> Ended {
             Action::SurveyNode { .. } => Reason::TakingRestorePoint,
             Action::TakeSet { .. } => Reason::RestorePointBegun,
             Action::MarkDeleting { .. } | Action::DeleteSnapshot { .. } => Reason::RestorePointsDeleted,
+            Action::TagHolds { .. } => Reason::HoldsNoted,
             Action::CopySnapshot { .. } => Reason::CopiesBegun,
         };
         return Ended { outcome: Outcome::Changed, reason, message: all.join("; ") };

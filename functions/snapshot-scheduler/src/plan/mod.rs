@@ -7,6 +7,7 @@ mod choose;
 mod copies;
 mod delete;
 pub mod ending;
+mod holds;
 mod keep;
 mod take;
 mod turns;
@@ -169,6 +170,9 @@ pub fn plan(view: &View<'_>, seen: &Observed, now: Timestamp) -> Plan {
         }
     };
     delete::delete(view, seen, &brakes, &books.seconds, &mut draft);
+    // What ends now binds until the next look, as it does for the safety gate.
+    holds::end(view, now, &mut draft);
+    holds::tag(view, seen, &mut draft);
     ask_who_shares(view, now, &mut draft);
     // What was never begun leaves no record, unless it is being taken.
     let taking = draft.state.taking.clone();

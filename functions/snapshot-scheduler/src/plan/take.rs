@@ -85,6 +85,7 @@ fn begin(view: &View<'_>, seen: &Observed, now: Timestamp, draft: &mut Draft) {
         kind: PointKind::Scheduled,
         attempt: 1,
         hold: None,
+        until: None,
         by: String::new(),
         instance: None,
         begun_at: now,
@@ -103,11 +104,11 @@ fn begin(view: &View<'_>, seen: &Observed, now: Timestamp, draft: &mut Draft) {
     let again = |t: &Trouble| more(t) && t.again_at <= now && !overtaken(t);
     let request = view.takes.iter().find(|request| !done(view, request.at, request.kind, draft)).filter(|_| !waiting);
     let next = if let Some(request) = request {
-        let TakeRequest { kind, instance, hold, by, .. } = request.clone();
-        Some(Taking { kind, instance, hold, by, ..of_the_schedule(request.at) })
+        let TakeRequest { kind, instance, hold, until, by, .. } = request.clone();
+        Some(Taking { kind, instance, hold, until, by, ..of_the_schedule(request.at) })
     } else if let Some(trouble) = draft.state.trouble.clone().filter(again) {
-        let Trouble { kind, instance, hold, by, attempts, waited, .. } = trouble;
-        Some(Taking { kind, instance, hold, by, waited, attempt: attempts + 1, ..of_the_schedule(trouble.slot) })
+        let Trouble { kind, instance, hold, until, by, attempts, waited, .. } = trouble;
+        Some(Taking { kind, instance, hold, until, by, waited, attempt: attempts + 1, ..of_the_schedule(trouble.slot) })
     } else if waiting {
         None
     } else {
@@ -296,7 +297,7 @@ fn go_on(
         ..RestorePoint::default()
     };
     if let Some(name) = &taking.hold {
-        point.holds.insert(name.clone(), Hold { by: taking.by.clone(), at: now });
+        point.holds.insert(name.clone(), Hold { by: taking.by.clone(), at: now, until: taking.until });
     }
     let wanted = if freeze.is_empty() { unfrozen } else { Grade::Filesystem };
     let new = NewSet {

@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn what_a_hold_keeps_is_told_by_itself_and_what_was_never_begun_costs_nothing() {
         let mut held = point(1, "home", &[("a", 50, None)]);
-        let hold = runtime::records::Hold { by: "ada".to_owned(), at: held.taken_at };
+        let hold = runtime::records::Hold { by: "ada".to_owned(), at: held.taken_at, until: None };
         held.holds.insert("audit".to_owned(), hold);
         let mut intended = point(3, "home", &[("a", 0, None)]);
         intended.members.values_mut().for_each(|member| member.snapshot.clear());

@@ -1,10 +1,31 @@
 //! What a person asks of the function: one verb for each payload.
 
 use domain::spec::Problem;
+use jiff::{SignedDuration, Timestamp};
 use runtime::envelope::kind;
 use serde_json::{Map, Value};
 
 use super::cost::{self, Prices};
+
+/// A hold that is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Its name.
+    pub name: String,
+    /// After so many days it ends by itself. `None`: it is released, or never ends.
+    pub days: Option<u32>,
+}
+
+impl Held {
+    /// When it ends by itself.
+    #[must_use]
+    pub fn until(&self, now: Timestamp) -> Option<Timestamp> {
+        now.checked_add(SignedDuration::from_hours(24 * i64::from(self.days?))).ok()
+    }
+}
+
+/// The longest hold that ends by itself, in days: ten years.
+const LONGEST: u64 = 3650;
 
 /// A request.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,7 +35,7 @@ pub enum Request {
         /// Of this cluster.
         cluster: String,
         /// The hold that it gets.
-        hold: Option<String>,
+        hold: Option<Held>,
         /// Who asks.
         by: String,
         /// Only say what would be done.
@@ -26,8 +47,8 @@ pub enum Request {
     Hold {
         /// The set.
         set: String,
-        /// The hold's name.
-        name: String,
+        /// The hold.
+        hold: Held,
         /// Who asks.
         by: String,
     },
@@ -52,9 +73,9 @@ pub enum Request {
 }
 
 const VERBS: [(&str, &[&str]); 6] = [
-    ("take", &["hold", "by", "dry_run"]),
+    ("take", &["hold", "days", "by", "dry_run"]),
     ("list", &[]),
-    ("hold", &["name", "by"]),
+    ("hold", &["name", "days", "by"]),
     ("release", &["name", "by"]),
     ("explain_retention", &[]),
     ("cost", &["prices"]),
@@ -105,6 +126,11 @@ fn request(verb: &str, fields: &[&str], object: &Map<String, Value>) -> Result<R
         "take" => {
             let (cluster, by) = (text("take", cluster, 40), text("by", who, 200));
             let hold = object.contains_key("hold").then(|| text("hold", name, 60));
+            if hold.is_none() && object.contains_key("days") {
+                problems.push(problem("days", "is for how long a `hold` lasts: name one"));
+            }
+            let days = days(object, &mut problems);
+            let hold = hold.map(|name| Held { name, days });
             let dry_run = match object.get("dry_run") {
                 None => false,
                 Some(Value::Bool(on)) => *on,
@@ -116,7 +142,10 @@ fn request(verb: &str, fields: &[&str], object: &Map<String, Value>) -> Result<R
             Request::Take { cluster, hold, by, dry_run }
         }
         "list" => Request::List(text("list", cluster, 40)),
-        "hold" => Request::Hold { set: text("hold", set, 120), name: text("name", name, 60), by: text("by", who, 200) },
+        "hold" => {
+            let (set, name, by) = (text("hold", set, 120), text("name", name, 60), text("by", who, 200));
+            Request::Hold { set, hold: Held { name, days: days(object, &mut problems) }, by }
+        }
         "release" => {
             Request::Release { set: text("release", set, 120), name: text("name", name, 60), by: text("by", who, 200) }
         }
@@ -131,6 +160,16 @@ fn request(verb: &str, fields: &[&str], object: &Map<String, Value>) -> Result<R
         _ => Request::Explain(object.get(verb).cloned().unwrap_or_default()),
     };
     if problems.is_empty() { Ok(request) } else { Err(problems) }
+}
+
+/// How long a hold lasts.
+fn days(object: &Map<String, Value>, problems: &mut Vec<Problem>) -> Option<u32> {
+    let given = object.get("days")?;
+    let days = given.as_u64().filter(|days| (1..=LONGEST).contains(days)).and_then(|days| u32::try_from(days).ok());
+    if days.is_none() {
+        problems.push(problem("days", format!("must be an integer from 1 to {LONGEST}, not {given}")));
+    }
+    days
 }
 
 /// A problem at a field.
@@ -156,7 +195,7 @@ mod tests {
     #[test]
     fn verbs_and_their_fields() {
         let take = read(&json!({"take": "acme", "hold": "before-upgrade", "by": "ada"}));
-        let hold = Some("before-upgrade".to_owned());
+        let hold = Some(Held { name: "before-upgrade".to_owned(), days: None });
         assert_eq!(
             take,
             Some(Ok(Request::Take { cluster: "acme".into(), hold, by: "ada".into(), dry_run: false })),
@@ -181,5 +220,14 @@ mod tests {
                 "by: must be who asks, for the audit trail, not empty",
             ]
         );
+        let days = |payload: Value| read(&payload).unwrap().map_err(|told| told[0].to_string());
+        let not = |given: &str| Err(format!("days: must be an integer from 1 to 3650, not {given}"));
+        assert_eq!(days(json!({"hold": "s", "name": "n", "by": "ada", "days": 0})), not("0"));
+        assert_eq!(days(json!({"hold": "s", "name": "n", "by": "ada", "days": "14"})), not("\"14\""));
+        let nothing = days(json!({"take": "acme", "by": "ada", "days": 14}));
+        assert_eq!(nothing, Err("days: is for how long a `hold` lasts: name one".to_owned()));
+        let hold = Held { name: "n".into(), days: Some(14) };
+        let held = Request::Hold { set: "s".into(), hold, by: "ada".into() };
+        assert_eq!(days(json!({"hold": "s", "name": "n", "by": "ada", "days": 14})), Ok(held));
     }
 }

@@ -122,7 +122,7 @@ fn snapshot_case_25_a_copy_that_fails_is_cleared_and_tried_again_later() {
 #[test]
 fn snapshot_case_25_a_failed_copy_of_what_is_held_stops_nothing() {
     let (mut world, set) = one_at_home();
-    let hold = Hold { by: "ada".to_owned(), at: world.now };
+    let hold = Hold { by: "ada".to_owned(), at: world.now, until: None };
     world.edit(&set).holds.insert("audit".to_owned(), hold);
     world.passes();
     assert!(world.in_region(AWAY, &set).unwrap().holds.contains_key("audit"));

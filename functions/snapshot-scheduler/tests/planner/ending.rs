@@ -65,7 +65,7 @@ fn s3_a_cluster_that_lives_and_asks_for_no_more_keeps_what_it_has() {
 #[test]
 fn s3_s4_what_is_held_or_cannot_be_listed_outlasts_them() {
     let mut world = deleted();
-    let hold = Hold { by: "ada".to_owned(), at: world.now };
+    let hold = Hold { by: "ada".to_owned(), at: world.now, until: None };
     world.edit("acme.20261120T180000Z.1").holds.insert("court".to_owned(), hold);
     world.dark.insert(AWAY.to_owned(), "throttled".to_owned());
     world.hours(24 * 60).passes();

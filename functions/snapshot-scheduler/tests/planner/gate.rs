@@ -144,7 +144,7 @@ fn s3_s4_s5_only_what_is_marked_and_ours_and_not_the_last_is_deleted() {
         ("a set that is not marked", "S3", |p, _| p.points[0].phase = Phase::Complete),
         ("a set that is pending", "S3", |p, _| p.points[0].phase = Phase::Pending),
         ("one that is held", "S3", |_, s| {
-            let hold = Hold { by: "ada".to_owned(), at: s.points[0].taken_at };
+            let hold = Hold { by: "ada".to_owned(), at: s.points[0].taken_at, until: None };
             s.points[0].good = true;
             s.points[0].holds.insert("audit".to_owned(), hold);
         }),

@@ -159,7 +159,7 @@ fn s3_the_newest_the_newest_verified_and_what_is_held_stay() {
     let verified = world.had("2026-11-20T12:00:00Z");
     let plain = world.had("2026-11-20T18:00:00Z");
     let newest = world.had("2026-11-21T00:00:00Z");
-    let hold = Hold { by: "ada".to_owned(), at: world.now };
+    let hold = Hold { by: "ada".to_owned(), at: world.now, until: None };
     world.edit(&held).holds.insert("audit".to_owned(), hold);
     for set in [&plain, &newest] {
         world.edit(set).verified_at = None;

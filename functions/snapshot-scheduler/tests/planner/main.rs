@@ -7,6 +7,7 @@ mod copying;
 mod ending;
 mod foreign;
 mod gate;
+mod holds;
 mod keeping;
 mod passes;
 mod quiescing;

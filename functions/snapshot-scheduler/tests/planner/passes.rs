@@ -13,6 +13,7 @@ use snapshot_scheduler::action::{Action, deleting};
 use snapshot_scheduler::check::{Violation, check};
 use snapshot_scheduler::observed::{Observed, Questions};
 use snapshot_scheduler::plan::{Plan, View, plan};
+use snapshot_scheduler::sets;
 use snapshot_scheduler::state::CopyTrouble;
 
 use crate::world::{Call, HOME, KEY, World, address};
@@ -163,6 +164,13 @@ impl World {
                 for snapshot in self.snapshots.get_mut(region).unwrap() {
                     if snapshots.contains(&snapshot.id) {
                         snapshot.tags.extend(deleting());
+                    }
+                }
+            }
+            Action::TagHolds { region, snapshots, holds, .. } => {
+                for snapshot in self.snapshots.get_mut(region).unwrap() {
+                    if snapshots.contains(&snapshot.id) {
+                        snapshot.tags.insert(sets::HOLDS.to_owned(), holds.clone());
                     }
                 }
             }

@@ -135,7 +135,7 @@ fn s6_two_good_sets_of_one_time_become_one_and_what_is_held_stays() {
     let second = "acme.20261121T060000Z.2".to_owned();
     let twin = twin(&mut world, &first, &second);
     world.points.push(twin);
-    let hold = Hold { by: "ada".to_owned(), at: world.now };
+    let hold = Hold { by: "ada".to_owned(), at: world.now, until: None };
     world.edit(&second).holds.insert("audit".to_owned(), hold);
     world.after(1).passes();
     assert_eq!(world.good(HOME), [first.as_str(), second.as_str()]);

@@ -52,7 +52,10 @@ fn happens(world: &mut World, dice: &mut Dice) {
         }
         9 => {
             if let Some(point) = world.points.iter_mut().rev().find(|p| p.region == HOME && p.good) {
-                point.holds.insert("court".to_owned(), Hold { by: "ada".to_owned(), at: at("2026-11-21T00:00:00Z") });
+                point.holds.insert(
+                    "court".to_owned(),
+                    Hold { by: "ada".to_owned(), at: at("2026-11-21T00:00:00Z"), until: None },
+                );
             }
         }
         10 => world.points.iter_mut().for_each(|p| p.holds.clear()),

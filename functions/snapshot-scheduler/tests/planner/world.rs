@@ -383,6 +383,7 @@ impl World {
             kind,
             instance: None,
             hold: hold.map(str::to_owned),
+            until: None,
             by: "ada".to_owned(),
             at: self.now,
         });

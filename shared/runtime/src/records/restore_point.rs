@@ -188,6 +188,9 @@ pub struct Hold {
     pub by: String,
     /// When.
     pub at: Timestamp,
+    /// It ends by itself once a good restore point was taken after this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 impl RestorePoint {

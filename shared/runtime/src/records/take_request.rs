@@ -21,6 +21,9 @@ pub struct TakeRequest {
     /// The hold that it gets from its first moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<String>,
+    /// When that hold ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// Who asked.
     pub by: String,
     /// When, to the second: it names the restore point.

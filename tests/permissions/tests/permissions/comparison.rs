@@ -186,6 +186,7 @@ fn everything_about_restore_points() -> BTreeSet<Call> {
     found.extend(new_snapshots("CreateSnapshots", "us-east-1", &own));
     found.extend(new_snapshots("CopySnapshot", "eu-west-1", &own));
     found.insert(mark(&own, &json!({"pilothouse:state": "deleting"})));
+    found.insert(mark(&own, &json!({"pilothouse:holds": "audit"})));
     found
 }
 
@@ -214,6 +215,8 @@ fn s5_a_snapshot_of_another_deployment_is_neither_made_nor_marked_nor_copied_nor
         (mark(&foreign, &state), "NewSnapshotTags, DeletionMarks"),
         (mark(&own, &json!({"pilothouse:state": "kept"})), "NewSnapshotTags, DeletionMarks"),
         (mark(&own, &own_tags(("pilothouse:state", "deleting"))), "NewSnapshotTags, DeletionMarks"),
+        (mark(&foreign, &json!({"pilothouse:holds": "audit"})), "DeletionMarks, HoldNotes"),
+        (mark(&own, &own_tags(("pilothouse:holds", "audit"))), "DeletionMarks, HoldNotes"),
         (
             call("snapshot-scheduler", "ec2:CreateSnapshots", &format!("arn:aws:ec2:{HERE}:volume/vol-2"), &none),
             "TakenOf, NewSnapshots",

@@ -22,8 +22,20 @@ fn a_restore_point_on_demand_is_held_from_its_first_moment_until_it_is_released(
     let released = stage.ask(&json!({"release": old[3], "name": "audit", "by": "bo"}));
     assert_eq!((&released["ok"], &released["holds"]), (&json!(true), &json!({})), "{released:#}");
     stage.until("the deletion", |stage| stage.points().len() == 3);
-    let held = stage.ask(&json!({"hold": point["set"], "name": "migration", "by": "bo"}));
+    let held = stage.ask(&json!({"hold": point["set"], "name": "migration", "by": "bo", "days": 14}));
     assert_eq!(held["holds"]["migration"]["by"], "bo", "{held:#}");
+    let until = wire::text(&held["holds"]["migration"]["until"]).parse::<jiff::Timestamp>().unwrap();
+    // Each of its snapshots says so, in case that our table is lost.
+    let says = |wanted: &str| {
+        let rows = stage.snapshots(&stage.made.region);
+        let own = rows.iter().filter(|row| row.tags["pilothouse:set"] == wire::text(&point["set"]));
+        let told: Vec<&str> = own.map(|row| row.tags["pilothouse:holds"].as_str()).collect();
+        assert_eq!(told, [wanted]);
+    };
+    let until = until.strftime("%Y-%m-%dT%H:%M:%SZ");
+    says(&format!("before-upgrade migration@{until}"));
+    stage.ask(&json!({"release": point["set"], "name": "before-upgrade", "by": "bo"}));
+    says(&format!("migration@{until}"));
 }
 
 #[test]

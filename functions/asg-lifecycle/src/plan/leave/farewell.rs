@@ -47,6 +47,7 @@ pub(super) fn farewell(context: &Context<'_>, node: &Node<'_>, journal: &mut Jou
             kind: PointKind::Final,
             instance: Some(node.id.to_owned()),
             hold: None,
+            until: None,
             by: crate::state::FUNCTION.to_owned(),
             at,
         };
