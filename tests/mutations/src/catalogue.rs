@@ -7,6 +7,7 @@ mod lifecycle;
 mod names;
 mod peerings;
 mod proofs;
+mod restore_points;
 mod routes;
 mod targets;
 
@@ -46,6 +47,7 @@ pub fn all() -> Vec<&'static Mutation> {
     ]
     .into_iter()
     .chain(lifecycle::PARTS)
+    .chain(restore_points::PARTS)
     .flatten()
     .collect()
 }

@@ -1,4 +1,5 @@
-//! Breaks the watcher and the nodes' lifecycle on purpose, one way at a time, and sees whether a test notices: `make mutations`.
+//! Breaks the watcher, the nodes' lifecycle and the restore points on purpose, one way at a time, and sees whether a test
+//! notices: `make mutations`.
 //!
 //! A test that passes with the code broken holds nothing. Each entry of the [`catalogue`] says in words what it breaks, which
 //! text it replaces, and which tests must fail then. It is done in a copy of the sources ([`tree`]), without the SDKs, which

@@ -29,11 +29,26 @@ pub enum Suite {
     Domain,
     /// The planner of nodes that join and leave, and its safety gate.
     Lifecycle,
+    /// The planner of restore points, and its safety gate.
+    Scheduler,
+    /// The domain's tests of retention: rules, floors, brakes.
+    Retention,
+    /// The domain's tests of the times of a schedule.
+    Slots,
 }
 
 impl Suite {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Planner, Self::Watcher, Self::Runtime, Self::Domain, Self::Lifecycle];
+    pub const ALL: &'static [Self] = &[
+        Self::Planner,
+        Self::Watcher,
+        Self::Runtime,
+        Self::Domain,
+        Self::Lifecycle,
+        Self::Scheduler,
+        Self::Retention,
+        Self::Slots,
+    ];
 
     fn selection(self) -> &'static [&'static str] {
         match self {
@@ -42,6 +57,9 @@ impl Suite {
             Self::Runtime => &["--package", "runtime", "--lib"],
             Self::Domain => &["--package", "domain", "--lib"],
             Self::Lifecycle => &["--package", "asg-lifecycle", "--test", "planner"],
+            Self::Scheduler => &["--package", "snapshot-scheduler", "--test", "planner"],
+            Self::Retention => &["--package", "domain", "--test", "retention"],
+            Self::Slots => &["--package", "domain", "--test", "slots"],
         }
     }
 
@@ -75,6 +93,9 @@ impl fmt::Display for Suite {
             Self::Runtime => "runtime",
             Self::Domain => "domain",
             Self::Lifecycle => "lifecycle",
+            Self::Scheduler => "scheduler",
+            Self::Retention => "retention",
+            Self::Slots => "slots",
         })
     }
 }

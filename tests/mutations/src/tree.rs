@@ -11,8 +11,10 @@ use std::{fs, io};
 use crate::Failure;
 
 /// What is copied, beside the crates of `shared/`.
-const FUNCTIONS: [&str; 2] = ["functions/peering-watcher", "functions/asg-lifecycle"];
+const FUNCTIONS: [&str; 3] = ["functions/peering-watcher", "functions/asg-lifecycle", "functions/snapshot-scheduler"];
 const SHARED: &str = "shared";
+/// Of the shared crates' own tests, those that need no wire.
+const IN_MEMORY: &str = "shared/domain/tests";
 /// What is not: the crates that speak to AWS or stand for it, and what only tests over the wire use.
 const LEFT_OUT: [&str; 5] = ["aws", "aws-ec2", "lab", "sim", "stack"];
 
@@ -95,8 +97,9 @@ impl Tree {
     fn take(&self, root: &Path, folder: &Path, wanted: &mut Vec<PathBuf>) -> Result<(), Failure> {
         for name in names_in(&root.join(folder))? {
             let path = folder.join(&name);
-            // The tests of shared crates run over the wire; what decides is tested beside it, or with the functions.
-            let over_the_wire = path.starts_with(SHARED) && name == "tests";
+            // The tests of shared crates run over the wire, the domain's excepted; what decides is tested beside it, or with
+            // the functions.
+            let over_the_wire = path.starts_with(SHARED) && name == "tests" && path != Path::new(IN_MEMORY);
             if root.join(&path).is_dir() && !over_the_wire {
                 self.take(root, &path, wanted)?;
             } else if !over_the_wire && !FUNCTIONS.iter().any(|f| path == Path::new(f).join("src/main.rs")) {

@@ -39,6 +39,13 @@ fn every_mutation_names_tests_that_exist_and_has_a_name_of_its_own() {
 fn every_part_that_decides_is_broken_somewhere() {
     let parts = [
         "shared/domain/src/address.rs",
+        "shared/domain/src/retention.rs",
+        "shared/domain/src/retention/brakes.rs",
+        "shared/domain/src/retention/ending.rs",
+        "shared/domain/src/retention/floors.rs",
+        "shared/domain/src/retention/plan.rs",
+        "shared/domain/src/retention/rules.rs",
+        "shared/domain/src/slots.rs",
         "functions/asg-lifecycle/src/check.rs",
         "functions/asg-lifecycle/src/plan/candidate.rs",
         "functions/asg-lifecycle/src/plan/digest.rs",
@@ -64,6 +71,18 @@ fn every_part_that_decides_is_broken_somewhere() {
         "functions/peering-watcher/src/plan/peerings.rs",
         "functions/peering-watcher/src/plan/routes.rs",
         "functions/peering-watcher/src/plan/targets.rs",
+        "functions/snapshot-scheduler/src/check.rs",
+        "functions/snapshot-scheduler/src/plan/again.rs",
+        "functions/snapshot-scheduler/src/plan/books.rs",
+        "functions/snapshot-scheduler/src/plan/choose.rs",
+        "functions/snapshot-scheduler/src/plan/copies.rs",
+        "functions/snapshot-scheduler/src/plan/delete.rs",
+        "functions/snapshot-scheduler/src/plan/ending.rs",
+        "functions/snapshot-scheduler/src/plan/keep.rs",
+        "functions/snapshot-scheduler/src/plan/mod.rs",
+        "functions/snapshot-scheduler/src/plan/take.rs",
+        "functions/snapshot-scheduler/src/sets.rs",
+        "functions/snapshot-scheduler/src/survey.rs",
     ];
     let all = catalogue::all();
     let found: Vec<String> =

@@ -185,6 +185,21 @@ fn one_set_at_a_time_and_the_newest() {
     assert_eq!(world.sets(AWAY), [first.as_str(), third.as_str()], "{second} was superseded");
 }
 
+/// What is newer and no good restore point keeps no good one from being copied.
+#[test]
+fn the_newest_good_one_is_copied_whatever_is_newer() {
+    for state in [SnapshotState::Pending, SnapshotState::Error, SnapshotState::Recoverable] {
+        let (mut world, set) = one_at_home();
+        let newer = world.had("2026-11-21T06:30:00Z");
+        (world.edit(&newer).phase, world.edit(&newer).good) = (Phase::Pending, false);
+        let id = world.members(&newer)[0].clone();
+        world.snapshot(&id).state = state;
+        assert_eq!(world.passes(), ["CopySnapshot", "CopySnapshot"], "{state:?}");
+        assert_eq!(world.sets(AWAY), [set.as_str()], "{state:?}");
+        assert!(world.state.copying.is_empty(), "{state:?}");
+    }
+}
+
 /// The same of one whose record is written, and of which nothing was begun.
 #[test]
 fn what_was_never_begun_gives_way_to_what_is_newer() {

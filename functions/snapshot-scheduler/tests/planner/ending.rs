@@ -81,6 +81,22 @@ fn s3_s4_what_is_held_or_cannot_be_listed_outlasts_them() {
     assert!(world.look().over);
 }
 
+/// A hold asks for the snapshots, whatever they are worth.
+#[test]
+fn s3_what_is_held_outlasts_them_broken_or_not() {
+    let mut world = deleted();
+    let (held, now) = ("acme.20261120T180000Z.1", world.now);
+    world.edit(held).holds.insert("court".to_owned(), Hold { by: "ada".to_owned(), at: now });
+    let members = world.members(held);
+    world.snapshot(&members[0]).archived = true;
+    world.hours(24 * 60).passes();
+    assert_eq!((world.sets(HOME), world.good(HOME)), (vec![held], vec![]));
+    assert!(world.snapshots[HOME].iter().map(|s| &s.id).eq(&members), "all of it");
+    world.edit(held).holds.clear();
+    world.after(60).passes();
+    assert!(world.look().over);
+}
+
 /// What failed or broke goes with the rest.
 #[test]
 fn snapshot_case_23_peers_bug_3_6_nothing_is_left_for_ever() {

@@ -43,9 +43,15 @@ fn what_the_policy_keeps_no_longer_is_marked_and_goes_member_by_member() {
 #[test]
 fn s4_a_brake_holds_everything() {
     type Change = fn(&mut World);
-    let brakes: [(&str, &str, Change); 6] = [
+    let brakes: [(&str, &str, Change); 8] = [
         ("not read", "throttled", |w| {
             w.dark.insert(HOME.to_owned(), "throttled".to_owned());
+        }),
+        ("one is neither listed nor gone", "is on record and was not listed", |w| {
+            w.unknown.extend(w.members("acme.20261121T000000Z.1"));
+        }),
+        ("the state is lost, and with it the policy that was", "The policy is new", |w| {
+            w.state = snapshot_scheduler::state::SchedulerState::default();
         }),
         ("a record that cannot be read", "cannot be read", |w| w.unreadable.push("acme.x#eu-central-1".to_owned())),
         ("the newest is too old", "more than 13 hours ago", |w| {
@@ -95,12 +101,13 @@ fn s4_snapshot_case_33_a_half_deleted_set_waits_for_the_brake_and_is_finished_fi
     assert_eq!(world.in_region(HOME, &oldest), None);
 }
 
-/// The records are lost in the middle of it: the tags say that it is being deleted.
+/// The records are lost in the middle of it: the tags say that it is being deleted, whatever the policy says by now.
 #[test]
 fn snapshot_case_33_tags_alone_say_that_a_set_is_being_deleted() {
     let (mut world, oldest) = one_too_many();
     world.pass();
     world.points.retain(|p| p.set != oldest);
+    world.spec = crate::world::spec(|s| s["retention"] = json!({"last": 9}));
     world.after(10).pass();
     assert_eq!(world.in_region(HOME, &oldest).map(|p| (p.phase, p.good)), Some((Phase::Deleting, false)));
 }
@@ -190,6 +197,65 @@ fn snapshot_case_32_s3_what_an_image_needs_stays_whole() {
     assert!(!world.good(HOME).contains(&oldest.as_str()), "never offered for a restore");
     world.bound.clear();
     assert_eq!(world.after(10).pass(), ["DeleteSnapshot", "DeleteSnapshot"]);
+}
+
+/// Whether a snapshot is bound is asked of EC2: without an answer nothing is marked, and what is marked stays whole.
+#[test]
+fn snapshot_case_32_s3_nothing_goes_while_nobody_can_tell_what_an_image_or_a_lock_needs() {
+    let (mut world, oldest) = one_too_many();
+    world.bonds_dark = Some("throttled".to_owned());
+    assert_eq!(world.passes(), Vec::<&str>::new());
+    assert_eq!((world.point(&oldest).phase, world.good(HOME).len()), (Phase::Complete, 4));
+    let retention = world.condition(ConditionKind::RetentionInOrder);
+    assert_eq!(retention.reason, Reason::RetentionBraked);
+    assert!(retention.message.contains("an image or a lock needs them (throttled)"), "{}", retention.message);
+    world.bonds_dark = None;
+    assert_eq!(world.after(10).pass(), ["MarkDeleting"]);
+    world.bonds_dark = Some("throttled".to_owned());
+    assert_eq!(world.after(10).passes(), Vec::<&str>::new());
+    assert_eq!(world.retention(), Reason::RetentionBraked);
+    world.bonds_dark = None;
+    assert_eq!(world.after(10).pass(), ["DeleteSnapshot", "DeleteSnapshot"]);
+}
+
+/// The record of what is being deleted says what is left to delete.
+#[test]
+fn snapshot_case_33_a_record_stays_until_its_snapshots_are_known_to_be_gone() {
+    let (mut world, oldest) = one_too_many();
+    world.pass();
+    world.unknown.extend(world.members(&oldest));
+    assert_eq!(world.after(10).pass(), Vec::<&str>::new());
+    assert_eq!(world.in_region(HOME, &oldest).map(|p| p.phase), Some(Phase::Deleting));
+    world.unknown.clear();
+    assert_eq!(world.after(10).passes(), ["DeleteSnapshot", "DeleteSnapshot"]);
+    assert_eq!(world.in_region(HOME, &oldest), None);
+}
+
+/// Where no new restore point comes at home, or nobody can tell, the copies may be all that there is.
+#[test]
+fn s4_snapshot_case_28_no_copy_goes_while_the_sources_are_not_in_order() {
+    for dark in [false, true] {
+        let mut world = World::known(copies_to_away);
+        world.until("2026-11-21T07:00:00Z");
+        world.state.clock = world.now;
+        world.state.last_slot = Some(at("2026-11-21T06:00:00Z"));
+        world.had(if dark { "2026-11-21T06:00:00Z" } else { "2026-11-20T12:00:00Z" });
+        for slot in ["2026-11-20T18:00:00Z", "2026-11-21T00:00:00Z", "2026-11-21T06:00:00Z"] {
+            world.had_in(AWAY, slot);
+        }
+        if dark {
+            world.dark.insert(HOME.to_owned(), "the Region is down".to_owned());
+        }
+        assert_eq!(world.passes(), Vec::<&str>::new(), "{dark}");
+        assert_eq!(world.snapshots[AWAY].len(), 6, "{dark}");
+        assert_eq!(world.retention(), Reason::RetentionBraked, "{dark}");
+        world.dark.clear();
+        if !dark {
+            world.had("2026-11-21T06:00:00Z");
+        }
+        assert_eq!(world.after(10).passes(), ["MarkDeleting", "DeleteSnapshot", "DeleteSnapshot"], "{dark}");
+        assert_eq!(world.good(AWAY).len(), 2, "{dark}");
+    }
 }
 
 /// However many are bound, the questions end.

@@ -71,9 +71,11 @@ impl World {
     fn tell(&self, asked: &Questions, seen: &mut Observed) {
         for region in &asked.regions {
             let all = self.snapshots.get(region).cloned().unwrap_or_default();
-            let here: Vec<_> = all.into_iter().filter(|s| !self.unlisted.contains(&s.id)).collect();
+            let listed = |id: &String| !self.unlisted.contains(id) && !self.unknown.contains(id);
+            let here: Vec<_> = all.into_iter().filter(|s| listed(&s.id)).collect();
             let named = self.points.iter().filter(|p| p.region == *region).flat_map(|p| p.members.values());
-            let gone = named.filter(|m| !m.snapshot.is_empty() && here.iter().all(|s| s.id != m.snapshot));
+            let named = named.filter(|m| !m.snapshot.is_empty() && !self.unknown.contains(&m.snapshot));
+            let gone = named.filter(|m| here.iter().all(|s| s.id != m.snapshot));
             match self.dark.get(region) {
                 Some(why) => {
                     seen.listed.insert(region.clone(), Seen::Unknown(why.clone()));
@@ -109,8 +111,9 @@ impl World {
             seen.keys.insert(key.clone(), self.keys.get(key).cloned().unwrap_or(Seen::Absent));
         }
         for (region, ids) in &asked.bound {
-            let bound = self.bound.iter().filter(|(id, _)| ids.contains(*id));
-            seen.bound.insert(region.clone(), Seen::Known(bound.map(|(i, w)| (i.clone(), w.clone())).collect()));
+            let bound = self.bound.iter().filter(|(id, _)| ids.contains(*id)).map(|(i, w)| (i.clone(), w.clone()));
+            let bound = self.bonds_dark.clone().map_or_else(|| Seen::Known(bound.collect()), Seen::Unknown);
+            seen.bound.insert(region.clone(), bound);
         }
         for id in &asked.shared {
             seen.shared.insert(id.clone(), Seen::Known(self.shared.get(id).cloned().unwrap_or_default()));

@@ -104,6 +104,21 @@ fn s2_the_plan_freezes_what_may_be_and_takes_the_rest_as_it_is() {
     }
 }
 
+/// Who leads, and for whom commits wait, is known from when the node was chosen: after three quarters of a minute nothing is
+/// frozen by it.
+#[test]
+fn s2_an_answer_that_comes_late_freezes_nothing() {
+    for (seconds, freeze, note) in [(45, true, "checkpoint written"), (46, false, "its answer came late")] {
+        let mut world = due();
+        world.spec = spec(freezes);
+        assert_eq!(world.pass(), ["SurveyNode"]);
+        assert_eq!(world.after(seconds).pass(), ["TakeSet"], "{seconds}");
+        let Some(Action::TakeSet { freeze: mounts, unfrozen, .. }) = world.done.last() else { panic!() };
+        assert_eq!((!mounts.is_empty(), *unfrozen), (freeze, Grade::Crash), "{seconds}");
+        assert!(world.points[0].note.contains(note), "{seconds}: {}", world.points[0].note);
+    }
+}
+
 /// Where the leader may be frozen it comes before a synchronous standby, which never is.
 #[test]
 fn s2_the_leader_is_frozen_before_a_synchronous_standby_is_asked_where_that_is_allowed() {

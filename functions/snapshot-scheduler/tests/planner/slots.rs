@@ -112,7 +112,8 @@ fn s6_a_second_call_for_one_set_goes() {
     let tags = world.snapshots[HOME][0].tags.clone();
     let now = world.after(5).now;
     for volume in ["vol-a2", "vol-b2"] {
-        world.make(HOME, volume, now, tags.clone());
+        let id = world.make(HOME, volume, now, tags.clone());
+        world.snapshot(&id).state = SnapshotState::Completed;
     }
     assert_eq!(world.after(5).passes(), Vec::<&str>::new(), "while it is not good, nothing");
     let kept = world.members(NOON);
@@ -159,6 +160,25 @@ fn s3_s6_a_second_set_that_is_being_copied_stays() {
         world.good(HOME).contains(&second.as_str()),
         "the first one is found by its tags, and the second is copied"
     );
+}
+
+/// The same of one that a person held until the copy was begun: it is the one of the two that would go.
+#[test]
+fn s3_s6_a_second_set_that_is_released_stays_until_it_is_copied() {
+    let mut world = World::known(copies_to_away);
+    let first = world.had("2026-11-21T06:00:00Z");
+    let second = "acme.20261121T060000Z.2".to_owned();
+    let twin = twin(&mut world, &first, &second);
+    world.points.push(twin);
+    let hold = Hold { by: "ada".to_owned(), at: world.now };
+    world.edit(&second).holds.insert("audit".to_owned(), hold);
+    assert_eq!(world.after(1).passes(), ["CopySnapshot", "CopySnapshot"]);
+    assert_eq!(world.sets(AWAY), [second.as_str()], "the one that was taken last");
+    world.edit(&second).holds.clear();
+    assert_eq!(world.after(1).passes(), Vec::<&str>::new());
+    assert_eq!(world.good(HOME), [first.as_str(), second.as_str()]);
+    world.stored().after(1).passes();
+    assert_eq!((world.good(HOME), world.good(AWAY)), (vec![first.as_str()], vec![second.as_str()]));
 }
 
 fn twin(world: &mut World, first: &str, second: &str) -> RestorePoint {
@@ -249,6 +269,7 @@ fn a_request_that_waits_for_its_next_try_is_not_lost_to_the_schedule() {
     world.until("2026-11-21T11:59:50Z").passes();
     world.pass();
     world.call = Call::Answered;
+    assert_eq!(world.until("2026-11-21T12:00:05Z").passes(), Vec::<&str>::new(), "its next try is at 12:00:52");
     for _ in 0..4 {
         world.after(61).passes();
     }

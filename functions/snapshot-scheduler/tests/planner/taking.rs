@@ -2,13 +2,13 @@
 
 use domain::condition::{ConditionKind, Status};
 use domain::reason::Reason;
-use ports::{CommandState, SnapshotState};
+use ports::{CommandState, LifecycleState, SnapshotState};
 use reach::nodes::{Part, Seen};
 use runtime::records::{Grade, Phase, PointKind};
 use snapshot_scheduler::action::Action;
 use snapshot_scheduler::sets;
 
-use crate::world::{Call, World, answer, at, spec};
+use crate::world::{Call, World, answer, at, freezes, spec};
 
 const NOON: &str = "acme.20261121T120000Z.1";
 
@@ -99,6 +99,19 @@ fn the_node_is_the_standby_that_follows_best() {
     }
 }
 
+/// In every state but `InService` a node is being made, on its way out, or set aside.
+#[test]
+fn only_a_node_in_service_is_taken_from() {
+    use LifecycleState::{Other, PendingWait, Standby, Terminating, TerminatingRetained, TerminatingWait};
+    for state in [PendingWait, Terminating, TerminatingWait, TerminatingRetained, Standby, Other] {
+        let mut world = due();
+        let Seen::Known(group) = &mut world.group else { panic!() };
+        group.instances.iter_mut().filter(|i| i.id == "i-2").for_each(|i| i.state = state);
+        assert_eq!(world.pass(), ["SurveyNode"], "{state:?}");
+        assert_eq!(asked(&world), "i-3", "{state:?}");
+    }
+}
+
 #[test]
 fn without_a_node_it_waits_ten_minutes_and_says_why() {
     let mut world = due();
@@ -123,6 +136,18 @@ fn two_leaders_are_none() {
     world.pg("i-3").leads = true;
     assert_eq!(world.pass(), Vec::<&str>::new());
     assert!(world.condition(ConditionKind::RestorePointTaken).message.contains("several nodes say that they lead"));
+}
+
+/// A leader that the others have given up still says that it leads.
+#[test]
+fn a_leader_that_is_cut_off_is_none() {
+    let mut world = due();
+    world.pg("i-1").cut_off = true;
+    assert_eq!(world.pass(), Vec::<&str>::new(), "and there is no other");
+    assert_eq!(world.taken(), Reason::NoNodeToTakeFrom);
+    world.node("i-3", Part::Leader);
+    assert_eq!(world.after(10).pass(), ["SurveyNode"]);
+    assert_eq!(asked(&world), "i-2", "the one that follows the new one");
 }
 
 /// What the node says of itself counts: it may have been promoted since it was chosen.
@@ -236,6 +261,28 @@ fn a_final_one_is_named_so_and_asks_no_schedule() {
     assert_eq!(world.sets("eu-central-1"), ["acme.20261121T115900Z-final.1"]);
     assert_eq!(world.points[0].kind, PointKind::Final);
     assert_eq!(world.state.last_slot, None, "it stands for no time of the schedule");
+}
+
+/// The last restore point of a node whose PostgreSQL has stopped is of that node alone, its second try too.
+#[test]
+fn a_farewell_is_taken_of_the_node_that_stopped_and_of_no_other() {
+    let mut world = World::known(freezes);
+    world.asks(PointKind::Final, None);
+    world.takes[0].instance = Some("i-1".to_owned());
+    assert_eq!(world.after(5).pass(), ["SurveyNode"]);
+    let Some(Action::SurveyNode { instance, script }) = world.done.last() else { panic!() };
+    let says = |line: &str| script.lines().any(|said| said == line);
+    assert!(instance == "i-1" && says("STOPPED='yes'") && says("CHECKPOINT='no'"), "{instance} {script}");
+    assert_eq!(world.after(5).pass(), ["TakeSet"]);
+    let Some(Action::TakeSet { new, freeze, .. }) = world.done.last() else { panic!() };
+    assert_eq!((new.instance.as_str(), freeze.len()), ("i-1", 0), "nobody writes there");
+    assert_eq!(world.after(5).pass(), Vec::<&str>::new(), "it is being stored");
+    for snapshot in world.snapshots.get_mut("eu-central-1").unwrap() {
+        snapshot.state = SnapshotState::Error;
+    }
+    world.after(30).pass();
+    assert_eq!(world.after(61).pass(), ["SurveyNode"]);
+    assert_eq!(asked(&world), "i-1");
 }
 
 /// A request that comes between two tries of the schedule's restore point takes nothing from it.

@@ -167,7 +167,12 @@ fn s1_snapshot_case_30_31_a_copy_is_good_only_whole_and_encrypted_as_asked() {
     type Change = fn(&mut World, &str);
     let cases: [(&str, Change); 4] = [
         ("not encrypted", |w, id| w.snapshot(id).encrypted = false),
-        ("another key", |w, id| w.snapshot(id).key = Some("arn:aws:kms:us-west-2:111122223333:key/2".to_owned())),
+        ("another key, which can be used", |w, id| {
+            let arn = "arn:aws:kms:us-west-2:111122223333:key/2".to_owned();
+            let key = EncryptionKey { arn: arn.clone(), enabled: true, state: "Enabled".to_owned() };
+            w.keys.insert((AWAY.to_owned(), arn.clone()), Seen::Known(key));
+            w.snapshot(id).key = Some(arn);
+        }),
         ("pending", |w, id| w.snapshot(id).state = SnapshotState::Pending),
         ("failed", |w, id| w.snapshot(id).state = SnapshotState::Error),
     ];

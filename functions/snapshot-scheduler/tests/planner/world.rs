@@ -49,8 +49,10 @@ pub(crate) struct World {
     pub(crate) snapshots: BTreeMap<String, Vec<Snapshot>>,
     /// Regions that cannot be read, and why.
     pub(crate) dark: BTreeMap<String, String>,
-    /// Snapshots that are not listed yet.
+    /// Snapshots that are not listed yet, and not known by their ids.
     pub(crate) unlisted: BTreeSet<String>,
+    /// Snapshots that are neither listed nor said to be gone.
+    pub(crate) unknown: BTreeSet<String>,
     pub(crate) group: Seen<Group>,
     pub(crate) postgres: BTreeMap<String, Seen<Postgres>>,
     pub(crate) topology: Topology,
@@ -60,6 +62,8 @@ pub(crate) struct World {
     pub(crate) keys: BTreeMap<KeyName, Seen<EncryptionKey>>,
     /// Snapshots that are bound, and why.
     pub(crate) bound: BTreeMap<String, String>,
+    /// Why nobody can tell which are.
+    pub(crate) bonds_dark: Option<String>,
     pub(crate) shared: BTreeMap<String, Vec<String>>,
     /// How CreateSnapshots and CopySnapshot go.
     pub(crate) call: Call,
@@ -159,6 +163,7 @@ impl World {
             snapshots: BTreeMap::new(),
             dark: BTreeMap::new(),
             unlisted: BTreeSet::new(),
+            unknown: BTreeSet::new(),
             group: Seen::Known(Group {
                 name: "acme-pg".to_owned(),
                 desired: 3,
@@ -176,6 +181,7 @@ impl World {
             disks: BTreeMap::new(),
             keys: BTreeMap::new(),
             bound: BTreeMap::new(),
+            bonds_dark: None,
             shared: BTreeMap::new(),
             call: Call::Answered,
             made: 0,

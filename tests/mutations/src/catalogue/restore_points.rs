@@ -1,0 +1,24 @@
+//! Restore points: how they are taken, kept, copied and deleted, and the safety gate.
+
+mod copied;
+mod frozen;
+mod gate;
+mod gone;
+mod kept;
+mod ours;
+mod slots;
+mod whole;
+
+use super::Mutation;
+
+/// Invariant by invariant, and the edge cases that cost others their last backup.
+pub(super) const PARTS: [&[Mutation]; 8] = [
+    whole::MUTATIONS,
+    frozen::MUTATIONS,
+    slots::MUTATIONS,
+    kept::MUTATIONS,
+    gone::MUTATIONS,
+    copied::MUTATIONS,
+    ours::MUTATIONS,
+    gate::MUTATIONS,
+];

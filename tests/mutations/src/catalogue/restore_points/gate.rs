@@ -1,0 +1,108 @@
+//! The safety gate. Plans that were changed by hand are put to it: nothing of the plan's is believed.
+
+use crate::catalogue::Mutation;
+use crate::suite::Suite;
+
+const CHECK: &str = "functions/snapshot-scheduler/src/check.rs";
+
+pub(super) const MUTATIONS: &[Mutation] = &[
+    Mutation {
+        name: "gate-takes-what-is-not-on-record",
+        breaks: "The gate lets a set be taken whose record is no intent.",
+        file: CHECK,
+        find: "record.filter(|point| point.phase == Phase::Intended)",
+        replace: "record",
+        suite: Suite::Scheduler,
+        caught_by: &["s1_s2_s5_s6_what_is_taken_is_on_record_and_ours_and_whole_and_frozen_only_where_it_may_be"],
+    },
+    Mutation {
+        name: "gate-leaves-a-member-out",
+        breaks: "The gate lets a set be taken without one of its members.",
+        file: CHECK,
+        find: "|member| new.exclude.contains(&member.volume)",
+        replace: "|_| false",
+        suite: Suite::Scheduler,
+        caught_by: &["s1_s2_s5_s6_what_is_taken_is_on_record_and_ours_and_whole_and_frozen_only_where_it_may_be"],
+    },
+    Mutation {
+        name: "gate-freezes-a-synchronous-standby",
+        breaks: "The gate lets a standby be frozen that commits wait for.",
+        file: CHECK,
+        find: "if survey.synchronous {",
+        replace: "if false {",
+        suite: Suite::Scheduler,
+        caught_by: &["s1_s2_s5_s6_what_is_taken_is_on_record_and_ours_and_whole_and_frozen_only_where_it_may_be"],
+    },
+    Mutation {
+        name: "gate-freezes-the-leader",
+        breaks: "The gate lets a leader be frozen where that is not allowed.",
+        file: CHECK,
+        find: "leads && !filesystem.allow_leader",
+        replace: "leads && false",
+        suite: Suite::Scheduler,
+        caught_by: &["s1_s2_s5_s6_what_is_taken_is_on_record_and_ours_and_whole_and_frozen_only_where_it_may_be"],
+    },
+    Mutation {
+        name: "gate-freezes-any-mount",
+        breaks: "The gate lets a mount be frozen that the spec does not name.",
+        file: CHECK,
+        find: "else if !named {",
+        replace: "else if false {",
+        suite: Suite::Scheduler,
+        caught_by: &["s1_s2_s5_s6_what_is_taken_is_on_record_and_ours_and_whole_and_frozen_only_where_it_may_be"],
+    },
+    Mutation {
+        name: "gate-copies-anything",
+        breaks: "The gate lets a snapshot be copied that is of no good restore point.",
+        file: CHECK,
+        find: "(!member).then(",
+        replace: "(false && !member).then(",
+        suite: Suite::Scheduler,
+        caught_by: &["s1_only_a_good_restore_point_is_copied"],
+    },
+    Mutation {
+        name: "gate-deletes-what-is-not-ours",
+        breaks: "The gate lets a snapshot go that is another's.",
+        file: CHECK,
+        find: "if !ours || tag(sets::SET) != Some(set) {",
+        replace: "if false {",
+        suite: Suite::Scheduler,
+        caught_by: &["s3_s4_s5_only_what_is_marked_and_ours_and_not_the_last_is_deleted"],
+    },
+    Mutation {
+        name: "gate-deletes-what-is-not-marked",
+        breaks: "The gate lets a snapshot go whose set is kept.",
+        file: CHECK,
+        find: "named(point) && point.phase != Phase::Deleting",
+        replace: "false && named(point) && point.phase != Phase::Deleting",
+        suite: Suite::Scheduler,
+        caught_by: &["s3_s4_s5_only_what_is_marked_and_ours_and_not_the_last_is_deleted"],
+    },
+    Mutation {
+        name: "gate-deletes-what-is-held",
+        breaks: "The gate lets a snapshot go whose set somebody holds.",
+        file: CHECK,
+        find: "|point| named(point) && binds(point)",
+        replace: "|_| false",
+        suite: Suite::Scheduler,
+        caught_by: &["s3_s4_s5_only_what_is_marked_and_ours_and_not_the_last_is_deleted"],
+    },
+    Mutation {
+        name: "gate-deletes-the-newest",
+        breaks: "The gate lets the newest good restore point go.",
+        file: CHECK,
+        find: "if was_good && complete && !superseded {",
+        replace: "if false {",
+        suite: Suite::Scheduler,
+        caught_by: &["s3_s4_s5_only_what_is_marked_and_ours_and_not_the_last_is_deleted"],
+    },
+    Mutation {
+        name: "gate-deletes-while-overdue",
+        breaks: "The gate lets restore points go while the newest is too old.",
+        file: CHECK,
+        find: "(age > SignedDuration",
+        replace: "(false && age > SignedDuration",
+        suite: Suite::Scheduler,
+        caught_by: &["s3_s4_s5_only_what_is_marked_and_ours_and_not_the_last_is_deleted"],
+    },
+];
