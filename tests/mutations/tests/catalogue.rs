@@ -78,9 +78,11 @@ fn every_part_that_decides_is_broken_somewhere() {
         "functions/snapshot-scheduler/src/plan/copies.rs",
         "functions/snapshot-scheduler/src/plan/delete.rs",
         "functions/snapshot-scheduler/src/plan/ending.rs",
+        "functions/snapshot-scheduler/src/plan/holds.rs",
         "functions/snapshot-scheduler/src/plan/keep.rs",
         "functions/snapshot-scheduler/src/plan/mod.rs",
         "functions/snapshot-scheduler/src/plan/take.rs",
+        "functions/snapshot-scheduler/src/plan/turns.rs",
         "functions/snapshot-scheduler/src/sets.rs",
         "functions/snapshot-scheduler/src/survey.rs",
     ];

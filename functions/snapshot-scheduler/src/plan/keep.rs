@@ -52,7 +52,7 @@ pub(super) fn keep(
         };
         let policy = Policy::from(policy);
         let decide = |points: &[Point]| retention::plan(points, &policy, zone, &place, &about);
-        let held = carry_out(&region, seen, draft, decide);
+        let held = carry_out(&region, of_home(view, &brakes), seen, draft, decide);
         brakes.insert(region, held);
     }
     failed_sets(view, now, &brakes, draft);
@@ -65,11 +65,12 @@ pub(super) fn wind_up(view: &View<'_>, estate: &Estate, seen: &Observed, now: Ti
     let kept = FinalRetention { last: estate.terms.last, days: estate.terms.days };
     let regions: BTreeSet<String> =
         draft.points.iter().map(|p| p.region.clone()).chain(estate.terms.regions.clone()).collect();
-    for region in regions {
+    let (home, away): (Vec<String>, Vec<String>) = regions.into_iter().partition(|region| region == view.region);
+    for region in home.into_iter().chain(away) {
         let Some(place) = place(view, &region) else { continue };
         let about = circumstances(view, &region, seen, now, draft);
         let decide = |points: &[Point]| retention::plan_final(points, &kept, estate.since, &place, &about);
-        let held = carry_out(&region, seen, draft, decide);
+        let held = carry_out(&region, of_home(view, &brakes), seen, draft, decide);
         brakes.insert(region, held);
     }
     let over = now.duration_since(estate.since) >= SignedDuration::from_hours(24 * i64::from(estate.terms.days.max(1)));
@@ -138,16 +139,31 @@ fn unlisted(region: &str, seen: &Observed, draft: &Draft) -> Option<String> {
     missing.next().map(|id| format!("{id} is on record and was not listed"))
 }
 
-fn carry_out(region: &str, seen: &Observed, draft: &mut Draft, decide: impl Fn(&[Point]) -> Plan) -> Vec<String> {
+/// What holds the deletions back in our own Region, which is looked at first.
+fn of_home<'a>(view: &View<'_>, brakes: &'a Brakes) -> &'a [String] {
+    brakes.get(view.region).map_or(&[], Vec::as_slice)
+}
+
+/// Marks what is not kept. Where the sources are not in order, no copy is marked either: marked, it would never count again, and it may
+/// be all that is left.
+fn carry_out(
+    region: &str,
+    home: &[String],
+    seen: &Observed,
+    draft: &mut Draft,
+    decide: impl Fn(&[Point]) -> Plan,
+) -> Vec<String> {
     let nothing = BTreeMap::new();
     let bound = seen.bound.get(region).and_then(Seen::known).unwrap_or(&nothing);
     let points = points(region, bound, draft);
     let plan = decide(&points);
     let brakes: Vec<String> = plan.brakes.iter().map(ToString::to_string).collect();
-    let removed: Vec<String> = plan.deletions().take(AT_ONCE).map(|decision| decision.id.clone()).collect();
+    let deletions = plan.deletions().take(AT_ONCE).map(|decision| decision.id.clone());
+    let removed: Vec<String> = if home.is_empty() { deletions.collect() } else { Vec::new() };
     let unkept: Vec<&str> = plan.unkept().map(|decision| decision.id.as_str()).collect();
-    if !unkept.is_empty() && !brakes.is_empty() {
-        draft.braked.push(format!("{region}: {} These would go: {}.", brakes.join(" "), shown(&unkept)));
+    let braked = if brakes.is_empty() { home } else { brakes.as_slice() };
+    if !unkept.is_empty() && !braked.is_empty() {
+        draft.braked.push(format!("{region}: {} These would go: {}.", braked.join(" "), shown(&unkept)));
     }
     let of = |set: &String| draft.points.iter().find(|p| p.set == *set && p.region == region);
     let snapshots = removed.iter().filter_map(of).flat_map(|p| p.members.values().map(|m| m.snapshot.clone()));

@@ -86,7 +86,7 @@ fn s3_s4_what_is_held_or_cannot_be_listed_outlasts_them() {
 fn s3_what_is_held_outlasts_them_broken_or_not() {
     let mut world = deleted();
     let (held, now) = ("acme.20261120T180000Z.1", world.now);
-    world.edit(held).holds.insert("court".to_owned(), Hold { by: "ada".to_owned(), at: now });
+    world.edit(held).holds.insert("court".to_owned(), Hold { by: "ada".to_owned(), at: now, until: None });
     let members = world.members(held);
     world.snapshot(&members[0]).archived = true;
     world.hours(24 * 60).passes();

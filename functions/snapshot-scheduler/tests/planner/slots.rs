@@ -170,12 +170,12 @@ fn s3_s6_a_second_set_that_is_released_stays_until_it_is_copied() {
     let second = "acme.20261121T060000Z.2".to_owned();
     let twin = twin(&mut world, &first, &second);
     world.points.push(twin);
-    let hold = Hold { by: "ada".to_owned(), at: world.now };
+    let hold = Hold { by: "ada".to_owned(), at: world.now, until: None };
     world.edit(&second).holds.insert("audit".to_owned(), hold);
-    assert_eq!(world.after(1).passes(), ["CopySnapshot", "CopySnapshot"]);
+    assert_eq!(world.after(1).passes(), ["CopySnapshot", "CopySnapshot", "TagHolds"]);
     assert_eq!(world.sets(AWAY), [second.as_str()], "the one that was taken last");
     world.edit(&second).holds.clear();
-    assert_eq!(world.after(1).passes(), Vec::<&str>::new());
+    assert_eq!(world.after(1).passes(), ["TagHolds"]);
     assert_eq!(world.good(HOME), [first.as_str(), second.as_str()]);
     world.stored().after(1).passes();
     assert_eq!((world.good(HOME), world.good(AWAY)), (vec![first.as_str()], vec![second.as_str()]));

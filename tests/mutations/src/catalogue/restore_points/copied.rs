@@ -80,4 +80,13 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         suite: Suite::Scheduler,
         caught_by: &["s3_s5_snapshot_case_28_copies_survive_the_loss_of_our_table"],
     },
+    Mutation {
+        name: "another-keys-copy-is-incremental",
+        breaks: "The first copy with another key is reported as one that stores new blocks alone.",
+        file: COPIES,
+        find: "s.key == member.key",
+        replace: "true",
+        suite: Suite::Scheduler,
+        caught_by: &["a_copy_is_full_or_incremental_by_what_it_follows"],
+    },
 ];

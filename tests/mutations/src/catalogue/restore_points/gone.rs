@@ -4,6 +4,7 @@ use crate::catalogue::Mutation;
 use crate::suite::Suite;
 
 const KEEP: &str = "functions/snapshot-scheduler/src/plan/keep.rs";
+const SETS: &str = "functions/snapshot-scheduler/src/sets.rs";
 const DELETE: &str = "functions/snapshot-scheduler/src/plan/delete.rs";
 
 pub(super) const MUTATIONS: &[Mutation] = &[
@@ -139,8 +140,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "another-sets-snapshots-go",
         breaks: "With a set all snapshots of its cluster go.",
-        file: DELETE,
-        find: "\n        && tag(sets::SET) == Some(set)",
+        file: SETS,
+        find: " && tag(SET) == Some(set)",
         replace: "",
         suite: Suite::Scheduler,
         caught_by: &["what_the_policy_keeps_no_longer_is_marked_and_goes_member_by_member"],
@@ -148,9 +149,9 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "another-deployments-snapshots-go",
         breaks: "The snapshots of another control plane in the same account go.",
-        file: DELETE,
-        find: "tag(sets::DEPLOYMENT) == Some(view.deployment)",
-        replace: "true",
+        file: SETS,
+        find: "    tag(DEPLOYMENT) == Some(deployment) && ",
+        replace: "    ",
         suite: Suite::Scheduler,
         caught_by: &["s5_peers_bug_4_foreign_snapshots_are_left_alone"],
     },
@@ -167,8 +168,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         name: "second-call-goes-too-soon",
         breaks: "The snapshots of a second call for a set go before the first are good.",
         file: DELETE,
-        find: "deletable && kept(set, region) && ",
-        replace: "deletable && ",
+        find: "stored && kept(set, region) && ",
+        replace: "stored && ",
         suite: Suite::Scheduler,
         caught_by: &["s6_a_second_call_for_one_set_goes"],
     },
@@ -190,5 +191,23 @@ pub(super) const MUTATIONS: &[Mutation] = &[
                   .or(Some(Box::leak(Box::new(Seen::Known(Default::default()))))) else",
         suite: Suite::Scheduler,
         caught_by: &["snapshot_case_32_s3_nothing_goes_while_nobody_can_tell_what_an_image_or_a_lock_needs"],
+    },
+    Mutation {
+        name: "second-calls-bound-snapshots-go",
+        breaks: "The snapshots of a second call for a set go although an image is made from one.",
+        file: DELETE,
+        find: "if free(&set, &region, std::slice::from_ref(&snapshot), seen, draft) {",
+        replace: "if true {",
+        suite: Suite::Scheduler,
+        caught_by: &["s6_a_second_call_for_one_set_goes"],
+    },
+    Mutation {
+        name: "copies-are-marked-while-home-is-braked",
+        breaks: "Copies are given up for good while their sources cannot be read.",
+        file: KEEP,
+        find: "if home.is_empty() { deletions.collect() } else { Vec::new() }",
+        replace: "deletions.collect()",
+        suite: Suite::Scheduler,
+        caught_by: &["s4_snapshot_case_28_no_copy_goes_while_the_sources_are_not_in_order"],
     },
 ];

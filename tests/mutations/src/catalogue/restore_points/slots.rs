@@ -214,4 +214,13 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         suite: Suite::Scheduler,
         caught_by: &["a_farewell_is_taken_of_the_node_that_stopped_and_of_no_other"],
     },
+    Mutation {
+        name: "no-room-uses-a-try-up",
+        breaks: "A time of the schedule is given up after three refusals for want of room.",
+        file: AGAIN,
+        find: "trouble.attempts.saturating_sub(trouble.waited) < ATTEMPTS",
+        replace: "trouble.attempts < ATTEMPTS",
+        suite: Suite::Scheduler,
+        caught_by: &["snapshot_case_14_what_ec2_has_no_room_for_is_waited_for"],
+    },
 ];
