@@ -20,10 +20,11 @@ ENVIRONMENTS := $(shell sed -n 's/^\[\([a-z]*\)\.deploy\.parameters\]/\1/p' samc
 # Where the emulated AWS notes, for all tests, what the functions call. Cargo runs each test in a folder of its own.
 CALLS := $(abspath $(TARGET)/calls)
 
-# What `make soak` runs: worlds of the watcher, and of nodes, of which one takes as long as ten.
-SEEDS      ?= 100000
-NODE_SEEDS ?= 10000
-FROM       ?= 1
+# What `make soak` runs: worlds of the watcher, of nodes, of which one takes as long as ten, and of restore points, as long as a hundred.
+SEEDS         ?= 100000
+NODE_SEEDS    ?= 10000
+RESTORE_SEEDS ?= 1000
+FROM          ?= 1
 # Fleets that `make bench` measures, in clusters.
 SIZES ?= 100,1000,3000
 
@@ -48,12 +49,14 @@ test: venv ## run every test: pure, over the wire with real binaries, of the hou
 mutations: ## break what decides on purpose, one way at a time, and see that a test notices
 	@$(CARGO) run --quiet --package mutations
 
-soak: ## simulate many more worlds, of the watcher and of nodes: make soak SEEDS=100000 NODE_SEEDS=10000 FROM=1
+soak: ## simulate many more worlds: make soak SEEDS=100000 NODE_SEEDS=10000 RESTORE_SEEDS=1000 FROM=1
 	broken=0; \
 	SIMULATION_SEEDS=$(SEEDS) SIMULATION_FROM=$(FROM) \
 	    $(CARGO) test --workspace --test simulation -- --nocapture || broken=1; \
 	SIMULATION_SEEDS=$(NODE_SEEDS) SIMULATION_FROM=$(FROM) \
 	    $(CARGO) test --workspace --test lifecycle_simulation -- --nocapture || broken=1; \
+	SIMULATION_SEEDS=$(RESTORE_SEEDS) SIMULATION_FROM=$(FROM) \
+	    $(CARGO) test --workspace --test restore_simulation -- --nocapture || broken=1; \
 	exit $$broken
 
 lint: venv $(TOOLS)/bin/cargo-deny ## check format, lints, dependencies, shell scripts, the templates and their examples
