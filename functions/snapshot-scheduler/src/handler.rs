@@ -1,6 +1,5 @@
 //! From an invocation to passes or to a verb, and from there to an answer.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::retention;
@@ -8,9 +7,10 @@ use futures_util::FutureExt as _;
 use ports::{Clock as _, PortError};
 use runtime::config::Config;
 use runtime::envelope::{self, Look, Wake};
+use runtime::news::News;
 use runtime::pulse::{Next, Pulse};
 use runtime::records::{Phase, RestorePoint};
-use runtime::report::{ClusterReport, Outcome, Report, log_pass};
+use runtime::report::{Report, log_pass};
 use runtime::shell::{Failure, Handler, Invocation};
 use serde_json::{Value, json};
 
@@ -123,7 +123,7 @@ impl<P: Ports + Send> SnapshotScheduler<P> {
         };
         let mut report = Report { function: FUNCTION, dry_run: look.dry_run, ..Report::default() };
         let _ = self.keeper.calls.take();
-        let mut changed: BTreeMap<String, ClusterReport> = BTreeMap::new();
+        let mut news = News::default();
         let clock = self.keeper.ports.clock();
         let mut beats = pulse.begin(clock.now());
         let clusters = loop {
@@ -137,10 +137,7 @@ impl<P: Ports + Send> SnapshotScheduler<P> {
             let mut next = Next::Beat;
             if let Ok(passed) = &result {
                 next = if passed.unsettled { Next::Beat } else { Next::Rest };
-                let news = passed.reports.iter().filter(|c| c.outcome == Outcome::Changed);
-                for report in news {
-                    merge(&mut changed, report);
-                }
+                news.add(&passed.reports);
             }
             let woken = self.keeper.take_wake() && !look.dry_run;
             let again = beats.next(clock, next).await || (woken && beats.once_more(clock));
@@ -149,29 +146,8 @@ impl<P: Ports + Send> SnapshotScheduler<P> {
             }
         };
         report.passes = beats.passes();
-        for cluster in &clusters {
-            *report.counts.entry(cluster.outcome.name()).or_default() += 1;
-        }
-        // What was done in an earlier pass is still news.
-        report.clusters = clusters
-            .into_iter()
-            .filter_map(|c| match changed.remove(&c.name) {
-                Some(news) => Some(ClusterReport { conditions: c.conditions, ..news }),
-                None => (look.cluster.is_some() || c.outcome != Outcome::Unchanged).then_some(c),
-            })
-            .collect();
-        Ok(if look.dry_run || look.cluster.is_some() { report.with_text() } else { report })
+        Ok(news.close(report, &look, clusters))
     }
-}
-
-/// A restore point takes several passes: what each did follows what was done before.
-fn merge(changed: &mut BTreeMap<String, ClusterReport>, report: &ClusterReport) {
-    let mut merged = report.clone();
-    if let Some(earlier) = changed.remove(&report.name) {
-        merged.actions = earlier.actions.into_iter().chain(merged.actions).collect();
-        merged.message = format!("{}; {}", earlier.message, merged.message);
-    }
-    changed.insert(report.name.clone(), merged);
 }
 
 fn failure(error: &PortError) -> Failure {

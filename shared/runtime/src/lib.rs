@@ -8,6 +8,7 @@ pub mod config;
 pub mod envelope;
 pub mod hold;
 pub mod lock;
+pub mod news;
 pub mod notice;
 pub mod pulse;
 pub mod records;
