@@ -4,7 +4,7 @@ use domain::condition::{ConditionKind, Status};
 use domain::reason::Reason;
 use ports::{CommandState, LifecycleState, SnapshotState};
 use reach::nodes::{Part, Seen};
-use runtime::records::{Grade, Phase, PointKind};
+use runtime::records::{Grade, Hold, Phase, PointKind};
 use snapshot_scheduler::action::Action;
 use snapshot_scheduler::sets;
 
@@ -431,6 +431,8 @@ fn snapshot_case_52_all_tags_of_the_largest_set_are_fewer_than_fifty() {
     let mut point = world.point(NOON).clone();
     let member = point.members["/dev/sdf"].clone();
     point.members = (0..sets::MOST_MEMBERS).map(|n| (format!("/dev/sd{n}"), member.clone())).collect();
+    let hold = Hold { by: "ada".to_owned(), at: point.taken_at, until: Some(point.taken_at) };
+    point.holds = (0..30).map(|n| (format!("{n}-{}", "n".repeat(60)), hold.clone())).collect();
     let copy = sets::copy_tags("ph", "acme", &point, &member);
     assert!(copy.len() < 50, "{} and the mark of deletion", copy.len());
     assert!(copy.values().all(|value| value.chars().count() <= 256) && copy.keys().all(|key| key.len() <= 128));
