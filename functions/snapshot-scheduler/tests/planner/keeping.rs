@@ -258,6 +258,37 @@ fn s4_snapshot_case_28_no_copy_goes_while_the_sources_are_not_in_order() {
     }
 }
 
+/// A copy that was marked before that stays as it is, and goes once they are.
+#[test]
+fn s4_snapshot_case_28_a_marked_copy_waits_until_the_sources_are_in_order() {
+    for dark in [false, true] {
+        let mut world = World::known(copies_to_away);
+        world.until("2026-11-21T07:00:00Z");
+        world.state.clock = world.now;
+        world.state.last_slot = Some(at("2026-11-21T06:00:00Z"));
+        world.had("2026-11-21T06:00:00Z");
+        for slot in ["2026-11-20T18:00:00Z", "2026-11-21T00:00:00Z", "2026-11-21T06:00:00Z"] {
+            world.had_in(AWAY, slot);
+        }
+        assert_eq!(world.pass(), ["MarkDeleting"]);
+        if dark {
+            world.dark.insert(HOME.to_owned(), "the Region is down".to_owned());
+        } else {
+            world.until("2026-11-22T20:00:00Z");
+            world.state.last_slot = Some(world.now);
+        }
+        assert_eq!(world.after(10).passes(), Vec::<&str>::new(), "{dark}");
+        assert_eq!((world.snapshots[AWAY].len(), world.retention()), (6, Reason::RetentionBraked), "{dark}");
+        world.dark.clear();
+        if !dark {
+            world.had("2026-11-22T18:00:00Z");
+            world.had_in(AWAY, "2026-11-22T18:00:00Z");
+        }
+        let done = world.after(10).passes();
+        assert!(done.contains(&"DeleteSnapshot"), "{dark}: {done:?}");
+    }
+}
+
 /// However many are bound, the questions end.
 #[test]
 fn many_that_are_locked_do_not_keep_the_plan_from_ending() {

@@ -124,7 +124,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         replace: "Some(_) => {}",
         suite: Suite::Scheduler,
         caught_by: &[
-            "s4_snapshot_case_28_no_copy_goes_while_the_sources_are_not_in_order",
+            "s4_snapshot_case_28_a_marked_copy_waits_until_the_sources_are_in_order",
             "s4_snapshot_case_33_a_half_deleted_set_waits_for_the_brake_and_is_finished_first",
         ],
     },
@@ -162,7 +162,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         find: "brakes.get(view.region).filter(|braked| !braked.is_empty())",
         replace: "brakes.get(view.region).filter(|_| false)",
         suite: Suite::Scheduler,
-        caught_by: &["s4_snapshot_case_28_no_copy_goes_while_the_sources_are_not_in_order"],
+        caught_by: &["s4_snapshot_case_28_a_marked_copy_waits_until_the_sources_are_in_order"],
     },
     Mutation {
         name: "second-call-goes-too-soon",
