@@ -8,9 +8,11 @@ mod node;
 #[expect(dead_code, reason = "the tests of the freeze use the rest")]
 mod server;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use lab::Disk;
 use lab::FsKind::{Ext4, Xfs};
@@ -317,4 +319,40 @@ fn a_survey_of_a_server_that_was_stopped_cleanly_tells_the_same_places() {
     }
     assert_eq!(one(&said, "checkpoint"), "done");
     problem(&node.run(SURVEY, &[("STOPPED", "yes")]), "DATA_DIR is not given");
+}
+
+/// All files below a folder with their bytes, and when anything was last changed in it.
+fn listing(folder: &Path) -> BTreeMap<PathBuf, (SystemTime, Vec<u8>)> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let metadata = entry.metadata().unwrap();
+        let bytes = if metadata.is_file() { fs::read(entry.path()).unwrap() } else { Vec::new() };
+        found.insert(entry.path(), (metadata.modified().unwrap(), bytes));
+        if metadata.is_dir() {
+            found.extend(listing(&entry.path()));
+        }
+    }
+    found
+}
+
+/// A `standby.signal` of ours that a primary finds when it starts would keep it from being one: none is ever written where a
+/// server may start, nor anything else.
+#[test]
+fn snapshot_case_10_nothing_is_written_into_a_data_directory() {
+    let node = Node::new();
+    let data = node.disk("data", Ext4);
+    folder(data.mount().to_owned());
+    let server = Server::start(data.mount(), data.mount(), &node.folder.join("sockets"));
+    assert_eq!(survey(&node, &server, &[("CHECKPOINT", "yes")]).code, 0);
+    let directory = server.data.clone();
+    server.stop();
+    let before = listing(data.mount());
+    let variables = [("STOPPED", "yes"), ("CHECKPOINT", "no"), ("DATA_DIR", directory.to_str().unwrap())];
+    assert_eq!(node.run(SURVEY, &variables).code, 0);
+    assert_eq!(node.freeze("one", 5, &[data.mount()]).code, 0);
+    assert_eq!(node.ask("thaw", "one").code, 0);
+    let after = listing(data.mount());
+    let signals: Vec<&PathBuf> = after.keys().filter(|path| path.ends_with("standby.signal")).collect();
+    assert_eq!((after.len(), signals), (before.len(), vec![]));
+    assert!(before == after, "something was changed");
 }

@@ -3,6 +3,7 @@
 
 mod dying;
 mod node;
+mod patroni;
 mod refusing;
 #[expect(dead_code, reason = "the tests of the survey use the rest")]
 mod server;
