@@ -87,7 +87,7 @@ fn s4_a_hold_ends_once_a_restore_point_was_taken_after_it_and_not_by_our_clock()
     world.state.clock = world.now;
     world.had(SIX);
     world.passes();
-    assert_eq!(world.point_is_good(HOME, &set), false, "it went the way of the others");
+    assert!(!world.point_is_good(HOME, &set), "it went the way of the others");
 }
 
 #[test]

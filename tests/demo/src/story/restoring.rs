@@ -75,7 +75,7 @@ fn taken(fleet: &Fleet, say: &mut Narrator) -> Result<Kept, Failure> {
     let written = writer.stop();
     let calls = fleet.aws().calls_since(mark)?;
     let made = calls.iter().filter(|call| call.name() == "ec2:CreateSnapshots").count();
-    say.claim("one call took it, and it is good: every member is stored", made == 1 && point["good"] == true, || {
+    say.claim("one call took it, and it is good: every member is stored", made == 1 && is_good(&point), || {
         format!("{made} calls, {point}")
     })?;
     let (frozen, grade) = (!text(&point, "/note")?.contains("not frozen"), text(&point, "/grade")?);
@@ -100,7 +100,7 @@ fn taken(fleet: &Fleet, say: &mut Narrator) -> Result<Kept, Failure> {
 fn passes(fleet: &Fleet, say: &mut Narrator, set: &str) -> Result<(), Failure> {
     let mut last = String::new();
     for number in 1..=MOST_PASSES {
-        if point(fleet, set)?.is_some_and(|point| point["good"] == true) {
+        if point(fleet, set)?.is_some_and(|point| is_good(&point)) {
             return Ok(());
         }
         let cluster = fleet.scheduler_pass()?;
@@ -190,6 +190,10 @@ impl Restore<'_> {
         let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
         if output.status.code() == Some(wanted) { Ok(said) } else { Err(failed(format!("{}: {said}", output.status))) }
     }
+}
+
+fn is_good(point: &Value) -> bool {
+    point.get("good") == Some(&json!(true))
 }
 
 fn text(value: &Value, pointer: &str) -> Result<String, Failure> {
