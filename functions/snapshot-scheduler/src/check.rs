@@ -128,9 +128,9 @@ fn deletion(
         return Some(("S3", format!("{} is held", held.set)));
     }
     // By the time that they stand for, as the policies count.
-    let newest = here.iter().filter(|point| point.good).map(|point| point.slot).max();
+    let newest = here.iter().filter(|point| point.good).map(|point| sets::time_of(point)).max();
     if let (Some(spec), Some(point)) = (view.spec, here.iter().copied().find(named)) {
-        let superseded = newest.is_some_and(|newest| newest >= point.slot);
+        let superseded = newest.is_some_and(|newest| newest >= sets::time_of(point));
         let complete = point.members.values().all(|member| !member.snapshot.is_empty());
         let was_good = seen.points.iter().any(|p| p.set == point.set && p.region == region && p.good);
         if was_good && complete && !superseded {

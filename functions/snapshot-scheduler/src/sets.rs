@@ -77,6 +77,13 @@ pub fn member(disk: &Disk) -> RestoreMember {
     }
 }
 
+/// The time that a restore point counts for: its slot. One that was taken before its slot, by a clock that was ahead, counts
+/// for when it was taken: it must not outlive as the newest one what was taken after it (invariant S3).
+#[must_use]
+pub fn time_of(point: &RestorePoint) -> Timestamp {
+    point.slot.min(point.taken_at)
+}
+
 /// The tags of every snapshot of a point's set, as the call gives them.
 #[must_use]
 pub fn tags(deployment: &str, cluster: &str, point: &RestorePoint, wanted: Grade) -> BTreeMap<String, String> {
@@ -232,7 +239,7 @@ pub fn rebuilt(found: &Found<'_>, region: &str) -> Option<RestorePoint> {
     }
     if point.copy_of.is_some() {
         // A copy's own StartTime is the copy's, and with which key it was to be encrypted its tags do not tell.
-        point.taken_at = point.slot;
+        point.taken_at = point.slot.min(point.begun_at);
         point.members.values_mut().for_each(|member| member.key = None);
     }
     note(&mut point, found);

@@ -71,6 +71,12 @@ impl Client {
         &self.world
     }
 
+    /// The process's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What was sent.
     #[must_use]
     pub fn calls(&self) -> &CallLog {

@@ -30,6 +30,9 @@ impl Keys {
     }
 
     fn get(&self, region: &str, name: &str) -> Option<EncryptionKey> {
+        if is_awss_own(name) {
+            return Some(EncryptionKey { enabled: true, arn: name.to_owned(), state: "Enabled".to_owned() });
+        }
         let arn = self.arn(region, name)?;
         let state = self.states.get(&(region.to_owned(), arn.clone()))?.clone();
         Some(EncryptionKey { enabled: state == "Enabled", arn, state })
@@ -37,8 +40,13 @@ impl Keys {
 
     /// Whether something can be encrypted with a key. AWS's own always can.
     pub(crate) fn enabled(&self, region: &str, name: &str) -> bool {
-        name.ends_with(":key/aws-ebs") || self.get(region, name).is_some_and(|key| key.enabled)
+        self.get(region, name).is_some_and(|key| key.enabled)
     }
+}
+
+/// `aws/ebs`, with which EBS encrypts where no key is named.
+fn is_awss_own(name: &str) -> bool {
+    name.ends_with(":key/aws-ebs")
 }
 
 impl State {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::auto_scaling::ScalingGroups;
 use crate::calls::Record;
@@ -68,6 +68,8 @@ pub struct State {
     pub(crate) sent: Sent,
     pub(crate) node_groups: BTreeMap<String, NodeGroup>,
     pub(crate) clusters: BTreeMap<String, Cluster>,
+    /// How far the clocks of processes are ahead, of those that are wrong.
+    pub(crate) clocks: BTreeMap<String, SignedDuration>,
     /// Up to when groups and clusters have lived.
     lived_to: Timestamp,
     /// Of a long wait they live the end only.
@@ -208,6 +210,7 @@ impl World {
             sent: Sent::default(),
             node_groups: BTreeMap::new(),
             clusters: BTreeMap::new(),
+            clocks: BTreeMap::new(),
             lived_to: now,
             skips: false,
         };

@@ -5,7 +5,7 @@ use domain::reason::Reason;
 use jiff::{SignedDuration, Timestamp};
 use runtime::records::{Phase, PointKind, RestorePoint};
 
-use super::{Draft, View};
+use super::{Draft, View, clock};
 use crate::observed::Observed;
 use crate::state::{Taking, Trouble};
 
@@ -75,7 +75,7 @@ pub(super) fn found_late(view: &View<'_>, draft: &mut Draft) {
 /// Whether there is a set for this time that did not fail.
 pub(super) fn stands(view: &View<'_>, draft: &Draft, slot: Timestamp, kind: PointKind) -> bool {
     let of = |p: &&RestorePoint| p.region == view.region && p.slot == slot && p.kind == kind;
-    draft.points.iter().filter(of).any(|p| !matches!(p.phase, Phase::Failed | Phase::Deleting))
+    draft.points.iter().filter(of).any(|p| !matches!(p.phase, Phase::Failed | Phase::Deleting) && !clock::early(p))
 }
 
 /// The last try for a time that is on record; 0: none.

@@ -7,7 +7,7 @@ use ports::{Snapshot, SnapshotState};
 use reach::nodes::Seen;
 use runtime::records::{Grade, Phase, RestorePoint};
 
-use super::View;
+use super::{View, clock};
 use crate::observed::{Observed, Questions};
 use crate::sets::{self, Found};
 
@@ -32,6 +32,7 @@ pub(crate) struct Books {
 /// Works through every Region that was listed.
 pub(crate) fn books(view: &View<'_>, seen: &Observed, now: Timestamp) -> Books {
     let mut books = Books { points: seen.points.clone(), ..Books::default() };
+    books.points.iter_mut().for_each(|point| clock::set_point_right(point, now));
     for (region, listed) in &seen.listed {
         let Seen::Known(listed) = listed else { continue };
         adopt(view, region, listed, seen, &mut books);
@@ -223,7 +224,8 @@ fn one_for_each_slot(view: &View<'_>, before: &[RestorePoint], points: &mut [Res
     let mut taken: BTreeSet<(Timestamp, String)> = BTreeSet::new();
     for i in order {
         let Some(point) = points.get_mut(i) else { continue };
-        let counts = point.good && point.kind == runtime::records::PointKind::Scheduled && point.region == view.region;
+        let scheduled = point.kind == runtime::records::PointKind::Scheduled && !clock::early(point);
+        let counts = point.good && scheduled && point.region == view.region;
         let free = point.holds.is_empty() && !copied.contains(&point.set);
         if counts && !taken.insert((point.slot, point.region.clone())) && free {
             point.phase = Phase::Deleting;

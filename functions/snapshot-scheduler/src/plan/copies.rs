@@ -67,10 +67,11 @@ fn into(view: &View<'_>, to: &CopyTo, seen: &Observed, now: Timestamp, draft: &m
         Ok(None) => return,
         Err(finding) => return trouble(region, finding, now, draft),
     };
-    let newer = next(view, region, &draft.points).map(|newest| newest.slot);
+    let newer = next(view, region, &draft.points).map(sets::time_of);
     let asked = |asked_at: Option<Timestamp>| asked_at.is_some_and(|at| now.duration_since(at) < VISIBLE);
     let untouched = |p: &RestorePoint| p.members.values().all(|m| m.snapshot.is_empty() && !asked(m.asked_at));
-    let superseded = |p: &RestorePoint| under_way(p) && newer.is_some_and(|newer| newer > p.slot) && untouched(p);
+    let superseded =
+        |p: &RestorePoint| under_way(p) && newer.is_some_and(|newer| newer > sets::time_of(p)) && untouched(p);
     if let Some(at) = draft.points.iter().position(superseded) {
         draft.forgotten.push(draft.points.remove(at));
     }
@@ -131,7 +132,8 @@ fn into(view: &View<'_>, to: &CopyTo, seen: &Observed, now: Timestamp, draft: &m
 fn next<'a>(view: &View<'_>, region: &str, points: &'a [RestorePoint]) -> Option<&'a RestorePoint> {
     let newest = points.iter().filter(|p| p.region == view.region && p.good).max_by_key(|p| p.taken_at)?;
     let there = points.iter().filter(|p| p.region == region);
-    let has = |copy: &RestorePoint| copy.set == newest.set || (copy.good && copy.slot >= newest.slot);
+    let has =
+        |copy: &RestorePoint| copy.set == newest.set || (copy.good && sets::time_of(copy) >= sets::time_of(newest));
     (!there.into_iter().any(has)).then_some(newest)
 }
 
@@ -188,14 +190,14 @@ fn key(to: &CopyTo, seen: &Observed, draft: &mut Draft) -> Result<Option<Option<
 /// A copy that failed is cleared away, and tried again later: EC2 is not asked in every pass for what a key forbids (case 25).
 fn retire_failed(view: &View<'_>, region: &str, now: Timestamp, draft: &mut Draft) {
     let mut failed = Vec::new();
-    let newest = draft.points.iter().filter(|p| p.region == view.region && p.good).map(|p| p.slot).max();
+    let newest = draft.points.iter().filter(|p| p.region == view.region && p.good).map(sets::time_of).max();
     for copy in draft.points.iter_mut().filter(|p| p.region == region && p.copy_of.is_some()) {
         if copy.phase == Phase::Failed {
             copy.phase = Phase::Deleting;
             failed.push(format!("{}: {}", copy.set, copy.why));
         }
         // An older copy says nothing of what keeps the newest from being copied.
-        if copy.good && newest.is_some_and(|newest| copy.slot >= newest) {
+        if copy.good && newest.is_some_and(|newest| sets::time_of(copy) >= newest) {
             draft.state.copying.remove(region);
         }
     }

@@ -14,6 +14,7 @@ use runtime::records::Phase;
 
 use super::{Draft, View};
 use crate::observed::Observed;
+use crate::sets;
 use crate::state::{self, Estate};
 
 /// How many restore points of a Region are marked at once: all that a person has acknowledged, within reason.
@@ -199,7 +200,7 @@ fn points(region: &str, bound: &BTreeMap<String, String>, draft: &Draft) -> Vec<
     let here = draft.points.iter().filter(|p| p.region == region && p.phase == Phase::Complete);
     here.map(|p| Point {
         id: p.set.clone(),
-        at: p.slot,
+        at: sets::time_of(p),
         good: p.good,
         verified: p.verified_at.is_some(),
         held: !p.holds.is_empty(),

@@ -4,6 +4,7 @@
 mod again;
 mod books;
 mod choose;
+mod clock;
 mod copies;
 mod delete;
 pub mod ending;
@@ -139,6 +140,7 @@ pub fn plan(view: &View<'_>, seen: &Observed, now: Timestamp) -> Plan {
         asked: view.asked.clone(),
         ..Draft::default()
     };
+    clock::set_right(&mut draft.state, now);
     draft.state.generation = view.generation;
     draft.state.looked_at = now;
     let brakes = match view.spec {

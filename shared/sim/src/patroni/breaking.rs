@@ -53,6 +53,11 @@ impl Cluster {
         }
     }
 
+    /// Somebody stops Patroni on a node, and PostgreSQL with it: it does not start again by itself.
+    pub fn stop(&mut self, instance: &str, now: Timestamp) {
+        self.stop_service(instance, now);
+    }
+
     /// PostgreSQL on a node crashes; Patroni starts it again.
     pub fn crash(&mut self, instance: &str, now: Timestamp) {
         if let Some(node) = self.nodes.get_mut(instance)

@@ -203,19 +203,44 @@ impl State {
             Some("freeze") => Some(self.freeze(instance, script, now)),
             Some(verb @ ("thaw" | "tell")) => Some(self.thaw(instance, script, verb == "thaw", now)),
             Some(_) => None,
-            None => given(script, "CHECKPOINT").map(|_| self.survey(instance)),
+            None => given(script, "CHECKPOINT").map(|_| match given(script, "STOPPED").as_deref() {
+                Some("yes") => self.survey_stopped(instance, &given(script, "DATA_DIR").unwrap_or_default()),
+                _ => self.survey(instance),
+            }),
         }
     }
 
     fn survey(&self, instance: &str) -> (i32, String) {
-        let Some(systems) = self.nodes.systems.get(instance) else { return problem("no data directory") };
-        if let Some(what) = &systems.problem {
-            return problem(what);
+        match self.node_of(instance).filter(|(node, _)| node.postgres) {
+            Some((node, timeline)) => self.tell_layout(instance, &node, timeline, node.writable),
+            None => self.tell_nothing(instance, "PostgreSQL does not answer"),
         }
-        let Some((node, timeline)) = self.node_of(instance).filter(|(node, _)| node.postgres) else {
-            return problem("PostgreSQL does not answer");
+    }
+
+    /// What PostgreSQL has left behind, as `pg_controldata` and `standby.signal` say.
+    fn survey_stopped(&self, instance: &str, data: &str) -> (i32, String) {
+        if data.is_empty() {
+            return self.tell_nothing(instance, "PostgreSQL has stopped, and DATA_DIR is not given");
+        }
+        let Some((node, timeline)) = self.node_of(instance).filter(|(node, _)| !node.postgres) else {
+            return self.tell_nothing(instance, &format!("PostgreSQL runs on {data} still"));
         };
-        let role = if node.writable { "leader" } else { "replica" };
+        let cluster = self.machines.get(instance).and_then(|machine| self.clusters.get(&machine.group));
+        let led = cluster.is_some_and(|cluster| cluster.leader().is_none());
+        self.tell_layout(instance, &node, timeline, led)
+    }
+
+    fn tell_nothing(&self, instance: &str, why: &str) -> (i32, String) {
+        let known = self.nodes.systems.get(instance);
+        let own = known.map_or(Some("no data directory"), |systems| systems.problem.as_deref());
+        problem(own.unwrap_or(why))
+    }
+
+    fn tell_layout(&self, instance: &str, node: &NodeTruth, timeline: u32, leads: bool) -> (i32, String) {
+        let Some(systems) = self.nodes.systems.get(instance).filter(|systems| systems.problem.is_none()) else {
+            return self.tell_nothing(instance, "");
+        };
+        let role = if leads { "leader" } else { "replica" };
         let mut lines = vec![
             "survey\t1".to_owned(),
             format!("role\t{role}"),

@@ -80,10 +80,10 @@ impl State {
         let _ = self.delete_snapshot(region, id, now);
     }
 
-    /// A snapshot is put into the Recycle Bin: one that is pending is not. `told`: reads show it all the same, as `recoverable`.
+    /// A snapshot is put into the Recycle Bin: one that is pending or failed is not. `told`: reads show it all the same, as `recoverable`.
     pub fn bin_by_hand(&mut self, region: &str, id: &str, told: bool, now: Timestamp) {
         self.change(region, id, |kept| {
-            if kept.pending() {
+            if kept.told.now().state != SnapshotState::Completed {
                 return;
             }
             kept.told.change(now).state = SnapshotState::Recoverable;

@@ -9,6 +9,9 @@ use sim::{
     Agent, FileSystems, Gateway, Mood, NewDatabase, NewDrive, NewScalingGroup, Odds, Stall, State, Weather, World,
 };
 
+use crate::closing::{Fate, Kept};
+use crate::{farewell, losses};
+
 pub(crate) const GROUP: &str = "acme-pg";
 pub(crate) const CLUSTER: &str = "acme-prod";
 pub(crate) const DEPLOYMENT: &str = "pilothouse";
@@ -34,11 +37,18 @@ pub(crate) struct Layout {
     pub(crate) last: u32,
     pub(crate) daily: u32,
     pub(crate) encrypted: bool,
+    /// Whether our own records are lost now and then.
+    pub(crate) losses: bool,
+    /// Whether the processes' clocks jump now and then.
+    pub(crate) clocks: bool,
+    pub(crate) fate: Fate,
+    /// `final` of the spec.
+    pub(crate) kept: Kept,
     pub(crate) events: BTreeMap<&'static str, u64>,
 }
 
 /// The kinds of events, each with how many tickets it has in the draw.
-const EVENTS: [(&str, u8); 26] = [
+const EVENTS: [(&str, u8); 32] = [
     ("member is deleted by hand", 3),
     ("member is binned", 3),
     ("members come out of the bin", 3),
@@ -65,6 +75,12 @@ const EVENTS: [(&str, u8); 26] = [
     ("a mount cannot be frozen", 2),
     ("PostgreSQL crashes", 2),
     ("snapshots are slow or quick", 4),
+    ("a node says farewell", 3),
+    ("a record is lost", 4),
+    ("some records are lost", 3),
+    ("all records are lost", 2),
+    ("the state is lost", 3),
+    ("state and records are lost", 2),
 ];
 
 /// The names of all events.
@@ -88,6 +104,10 @@ impl Layout {
             last: rng.u32(1..4),
             daily: rng.u32(..3),
             encrypted: rng.u8(..3) == 0,
+            losses: rng.bool(),
+            clocks: rng.u8(..3) == 0,
+            fate: [Fate::Lives, Fate::Lives, Fate::Deleted, Fate::PutAnew][rng.usize(..4)],
+            kept: Kept { last: rng.u32(1..4), days: rng.u32(2..5) },
             events: BTreeMap::new(),
             rng,
         }
@@ -107,6 +127,9 @@ impl Layout {
             last: 2,
             daily: 0,
             encrypted: false,
+            losses: false,
+            clocks: false,
+            fate: Fate::Lives,
             ..Self::new(seed)
         }
     }
@@ -124,6 +147,7 @@ impl Layout {
             "schedule": "0 */6 * * *", "spread_minutes": 0,
             "retention": {"last": self.last, "daily": self.daily},
             "copies": [],
+            "final": {"last": self.kept.last, "days": self.kept.days},
         });
         if self.filesystem {
             snapshots["consistency"] = json!("filesystem");
@@ -275,6 +299,7 @@ impl Layout {
                 tags.remove(missing[self.rng.usize(..3)]);
                 Some(state.put_snapshot(&region, &volume, tags, now))
             }
+            _ if name.contains("lost") => losses::befall(name, self, state, now),
             _ if name.contains("member") || name.contains("image") || name.contains("stored") => {
                 let (region, id, _) = snapshot?;
                 self.befalls_a_snapshot(name, &region, &id, state, now);
@@ -320,6 +345,7 @@ impl Layout {
                 let several = state.database(GROUP)?.nodes().len() > 1;
                 return (several && state.instance_killed(&id, now)).then_some(id);
             }
+            "a node says farewell" => return farewell::befall(&id, state, now),
             "agent falls silent" => {
                 let agents = [Agent::Never, Agent::Unknown, Agent::Slow(Duration::from_secs(20)), Agent::Answers];
                 let agent = agents[self.rng.usize(..4)];
@@ -351,7 +377,8 @@ impl Layout {
     }
 
     /// What went wrong is mended, as people would.
-    pub(crate) fn mend(&self, state: &mut State) {
+    pub(crate) fn mend(&self, state: &mut State, now: Timestamp) {
+        farewell::replace(state, now);
         state.set_weather(Weather::default());
         *state.snapshot_habits() = sim::SnapshotHabits::default();
         state.put_gateway(GATEWAY, Gateway::default());

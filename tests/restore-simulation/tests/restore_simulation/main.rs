@@ -7,12 +7,19 @@
 #![cfg(test)] // for clippy: `unwrap` and the like are for tests alone
 
 mod broken;
+mod chaos;
+mod clocks;
+mod closing;
+mod farewell;
 mod kills;
 mod layout;
+mod losses;
 mod oracle;
 mod process;
+mod quiet;
 mod run;
 mod seeds;
+mod years;
 
 use std::sync::OnceLock;
 
@@ -87,6 +94,16 @@ fn every_time_of_the_schedule_gets_a_restore_point_once_all_is_quiet() {
 }
 
 #[test]
+fn snapshot_case_28_every_set_that_is_stored_is_on_record_whatever_was_lost() {
+    holds("books");
+}
+
+#[test]
+fn snapshot_case_23_what_a_deleted_cluster_leaves_stays_as_final_says_and_then_goes() {
+    holds("final");
+}
+
+#[test]
 fn a_lineage_has_one_copy_under_way() {
     holds("queue");
 }
@@ -123,6 +140,7 @@ fn everything_that_can_go_wrong_does() {
         "kills",
         "overlaps",
         "sets taken",
+        "sets taken at a farewell",
         "restore points found good",
         "copies begun",
         "good sets retired",
@@ -131,6 +149,12 @@ fn everything_that_can_go_wrong_does() {
         "event: fleet is paused",
         "event: policy changes",
         "event: held or released",
+        "event: clock jumps ahead",
+        "event: clock jumps back",
+        "event: cluster is deleted",
+        "event: cluster is put anew",
+        "rest: the estate is over",
+        "rest: a clock that was ahead is waited out",
     ];
     let rare: Vec<String> = faults
         .chain(events)

@@ -3,6 +3,7 @@
 //! What the function reads is some seconds old when it acts, listings lag, and the world goes on meanwhile: where an invariant
 //! speaks of what was read, the oracle asks whether it was true at any time within [`READ`].
 
+mod estate;
 mod judging;
 mod resting;
 
@@ -14,6 +15,7 @@ use ports::{Key, Snapshot, SnapshotState};
 use sim::{Fault, Happened, Observer, Record, SnapshotFacts, State};
 
 use crate::layout::{CLUSTER, DEPLOYMENT, GROUP, HOME};
+use crate::run::NAMES;
 
 /// From a read to what is done upon it, at the most: a pass's time, and the lag of a stale listing.
 pub(crate) const READ: SignedDuration = SignedDuration::from_secs(180);
@@ -39,6 +41,22 @@ struct Taken {
     scheduled: bool,
     /// The volumes that held data of its instance at any time from when the node could be asked to the call.
     layouts: BTreeSet<BTreeSet<String>>,
+}
+
+impl Taken {
+    /// The time that it stands for. One that was taken before its time, by a clock that was ahead, stands for when it was.
+    fn stands_for(&self) -> Timestamp {
+        self.slot.map_or(self.at, |slot| slot.min(self.at))
+    }
+
+    /// It does not stand for its time of the schedule. A clock that is a little ahead does no harm.
+    fn is_early(&self) -> bool {
+        self.slot.is_some_and(|slot| is_early(slot, self.at))
+    }
+}
+
+fn is_early(slot: Timestamp, taken_at: Timestamp) -> bool {
+    slot.duration_since(taken_at) > SignedDuration::from_mins(5)
 }
 
 /// What a process was told of a Region's snapshots in this invocation.
@@ -73,6 +91,13 @@ pub(crate) struct Oracle {
     /// The volumes that hold an instance's data, each with when that was last so.
     layouts: BTreeMap<String, BTreeMap<BTreeSet<String>, Timestamp>>,
     freezes: usize,
+    life: estate::Life,
+    /// Records that were written and not removed, by Region and set.
+    records: BTreeSet<(String, String)>,
+    /// Sets of which a record was lost.
+    lost: BTreeSet<String>,
+    /// The function removed its state: nothing is left to look after.
+    forgotten: bool,
     pub(crate) now: Option<Timestamp>,
     pub(crate) counts: BTreeMap<&'static str, u64>,
     /// Whether a dry run is on: by process.
@@ -168,13 +193,16 @@ impl Oracle {
         }
         let mut bound = BTreeMap::new();
         for (snapshot, facts) in state.snapshots() {
-            if !facts.images.is_empty() || facts.locked_until.is_some_and(|until| until > now) {
+            // What is in the Recycle Bin was deleted: EC2 does not put there what is bound.
+            let bound_now = !facts.images.is_empty() || facts.locked_until.is_some_and(|until| until > now);
+            if bound_now && !facts.binned {
                 let key = (facts.region.clone(), snapshot.id.clone());
                 let since = self.bound.get(&key).copied().unwrap_or(now);
                 bound.insert(key, since);
             }
         }
         self.bound = bound;
+        self.note_lost(state);
         let instances = state.database(GROUP).map(|cluster| cluster.nodes()).unwrap_or_default();
         for instance in instances.into_iter().map(|node| node.instance) {
             let Some(systems) = state.file_systems(&instance) else { continue };
@@ -182,6 +210,22 @@ impl Oracle {
             self.layouts.entry(instance).or_default().insert(layout, now);
         }
         self.frozen(state);
+    }
+
+    /// Records that somebody else removed. Who holds a set is on record alone, and forgotten with it.
+    fn note_lost(&mut self, state: &State) {
+        let partition = format!("restore#{CLUSTER}");
+        let there = |(region, set): &(String, String)| {
+            state.document(&Key::new(partition.clone(), format!("{set}#{region}"))).is_some()
+        };
+        let gone: Vec<(String, String)> = self.records.iter().filter(|place| !there(place)).cloned().collect();
+        for place in gone {
+            self.records.remove(&place);
+            self.held.remove(&place);
+            self.said_good.remove(&place);
+            self.lost.insert(place.1);
+        }
+        self.note_lost_state(state);
     }
 
     /// S2: who was frozen, and for how long.
@@ -227,12 +271,23 @@ impl Oracle {
         let held = lock.is_some_and(|item| {
             let owner = item.body["owner"].as_str().unwrap_or_default();
             let until = item.body["until"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
-            owner.starts_with(&*record.process) && until.is_some_and(|until| until > record.at)
+            // Its own clock counts; one that jumped since the lock was taken takes nothing away from it.
+            let ahead = state.clock_ahead(&record.process);
+            // Whoever goes by another clock may take it too early: then neither is to blame.
+            owner.split('#').next().is_some_and(|other| state.clock_ahead(other) != ahead)
+                || (owner.starts_with(&*record.process)
+                    && until.is_some_and(|until| until > record.at.min(record.at + ahead)))
         });
         if !held {
             let line = record.happened.line();
             self.violate("lock", format!("{} {} without the lock: {line}", record.process, record.call));
         }
+    }
+
+    /// The processes' clocks disagree: the lock does not keep them apart.
+    fn clocks_disagree(state: &State) -> bool {
+        let [one, other] = NAMES.map(|name| state.clock_ahead(name));
+        one != other
     }
 
     fn repeated(record: &Record) -> bool {
@@ -244,7 +299,7 @@ impl Oracle {
         let whole = self.whole.iter().filter(|(place, at)| {
             place.0 == region && Some(*place) != but && !self.retired.contains(*place) && self.recent(Some(**at))
         });
-        whole.filter_map(|((_, call), _)| self.taken.get(call)).map(|taken| taken.slot.unwrap_or(taken.at)).max()
+        whole.filter_map(|((_, call), _)| self.taken.get(call)).map(Taken::stands_for).max()
     }
 
     fn home(region: &str) -> bool {

@@ -1,6 +1,9 @@
 //! The snapshot scheduler as a process of a world: the real handler over the ports in memory.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::AtomicBool;
+use std::task::Poll;
 use std::time::Duration;
 
 use cluster_registry::handler::Registry;
@@ -89,6 +92,8 @@ pub(crate) struct Ended {
     /// `None`: the process died.
     pub(crate) answer: Option<Result<Value, Failure>>,
     pub(crate) deadline: Timestamp,
+    /// It did not end by itself, and was killed then.
+    pub(crate) overran: bool,
 }
 
 /// How long an invocation may take.
@@ -122,14 +127,28 @@ impl Process {
         let request_id = format!("{}#{}-{}", self.name, now.as_millisecond(), self.invocations);
         self.function.config.pulse_budget = ask.budget;
         self.client.doom(ask.doom);
-        let invocation = Invocation { deadline, request_id };
-        let answer = self.client.live(self.function.handle(ask.payload.clone(), invocation)).await;
+        // Lambda's host tells the deadline by the clock that the process reads.
+        let ahead = world.read(|state| state.clock_ahead(self.name));
+        let invocation = Invocation { deadline: deadline + ahead, request_id };
+        let life = self.client.live(self.function.handle(ask.payload.clone(), invocation));
+        let ended = within(world.time().sleep(LIMIT), life).await;
+        let (answer, overran) = ended.map_or((None, true), |answer| (answer, false));
         self.client.doom(None);
         if answer.is_none() {
             *self = Self::cold(world, self.name);
         }
-        Ended { answer, deadline }
+        Ended { answer, deadline, overran }
     }
+}
+
+/// What is done by then. `None`: it is not done, and ends where it stands.
+async fn within<T>(limit: sim::Sleep, life: impl Future<Output = T>) -> Option<T> {
+    let (mut limit, mut life) = (pin!(limit), pin!(life));
+    poll_fn(|context| match life.as_mut().poll(context) {
+        Poll::Ready(ended) => Poll::Ready(Some(ended)),
+        Poll::Pending => limit.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }
 
 /// An operator asks the registry. Gives its answer.

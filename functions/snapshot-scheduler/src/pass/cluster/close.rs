@@ -106,12 +106,9 @@ impl<P: Ports> Job<'_, P> {
         state.wind_up(since.unwrap_or_else(|| ports.clock().now()));
         (state.taking, state.trouble, state.look_at) = (None, None, ports.clock().now());
         let name = self.name.clone();
-        let left = !points.is_empty() || !unreadable.is_empty();
-        let kept = match (left, self.state.version) {
-            (true, _) => Some(self.state.put(FUNCTION, &name, &state)),
-            (false, 0) => None,
-            (false, _) => Some(self.state.delete(FUNCTION, &name)),
-        };
+        // Where there was a state, records may be lost whose snapshots are there: the next look says whether anything is left.
+        let left = !points.is_empty() || !unreadable.is_empty() || self.state.version > 0;
+        let kept = left.then(|| self.state.put(FUNCTION, &name, &state));
         let Some(record) = &self.record else { return Ok(ended) };
         // None of its claims is ours.
         let mut writes = record.forgotten_by(FUNCTION, "snapshots#", &self.acknowledged, kept);

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
 use ports::{Key, Snapshot, Write};
 use serde_json::Value;
 use sim::{Asked, Happened, Record, State};
 
 use super::{HOME, Oracle, Place, Taken, is_marked, is_ours, tag};
 use crate::layout::CLUSTER;
+use crate::losses::state_key;
 
 impl Oracle {
     pub(super) fn judge(&mut self, state: &State, record: &Record) {
@@ -47,6 +49,9 @@ impl Oracle {
                 self.deletes(state, region, id, was);
             }
             Happened::Written(writes) => {
+                if writes.iter().any(|write| matches!(write, Write::Delete { key, .. } if *key == state_key())) {
+                    self.note_end(state, &record.process);
+                }
                 for write in writes {
                     self.writes(state, write);
                 }
@@ -59,15 +64,19 @@ impl Oracle {
         let Some(first) = snapshots.first() else { return };
         let call = state.snapshot("", &first.id).and_then(|(_, facts)| facts.call).unwrap_or_default();
         self.count("sets taken");
+        if tag(first, "kind") == Some("final") {
+            self.count("sets taken at a farewell");
+        }
         let set = tag(first, "set").unwrap_or_default().to_owned();
         if !is_ours(first) || set.is_empty() {
             self.violate("S5", format!("{instance}: a set whose tags do not say whose it is: {:?}", first.tags));
         }
         let body = state.document(&Key::new(format!("restore#{CLUSTER}"), format!("{set}#{HOME}"))).map(|i| &i.body);
-        if body.is_none_or(|body| body["phase"] != "intended") {
+        let lost = self.lost.contains(&set) || Self::clocks_disagree(state);
+        if body.is_none_or(|body| body["phase"] != "intended") && !lost {
             self.violate("S6", format!("{set} was not on record before it was taken"));
         }
-        if !Self::repeated(record) && self.taken.values().any(|taken| taken.set == set) {
+        if !Self::repeated(record) && !lost && self.taken.values().any(|taken| taken.set == set) {
             self.violate("S6", format!("{set} was taken twice"));
         }
         let layouts = self.layouts.get(instance).into_iter().flatten();
@@ -133,29 +142,53 @@ impl Oracle {
             return;
         }
         self.count("good sets retired");
-        let slot = taken.slot.unwrap_or(taken.at);
-        if self.newest(region, Some(&place)).is_none_or(|newest| newest < slot) {
-            self.violate("S3", format!("{} is the newest good restore point in {region}, and goes", taken.set));
+        if let Some((invariant, why)) = self.too_early(&place, state.clock_ahead(&record.process)) {
+            self.violate(invariant, why);
         }
-        if self.known(self.held.get(&(region.to_owned(), taken.set.clone())).copied()) {
+        let held = self.held.get(&(region.to_owned(), taken.set.clone())).copied();
+        if self.known(held) && !self.is_second(&place) {
             self.violate("S3", format!("{} in {region} is held, and goes", taken.set));
         }
         let ours: BTreeSet<&String> =
             self.of.iter().filter(|((of, _), n)| of == region && **n == call).map(|((_, id), _)| id).collect();
         let copying = state.snapshots().find(|(copy, facts)| {
             let from = facts.copy_of.as_ref().is_some_and(|(from, source)| from == region && ours.contains(source));
-            from && copy.state == ports::SnapshotState::Pending
+            from && copy.state == ports::SnapshotState::Pending && !Self::has_failed(state, copy, &facts.region)
         });
         if let Some((copy, _)) = copying {
             let copy = copy.id.clone();
             self.violate("S3", format!("{} goes while {copy} is still copied from it", taken.set));
         }
+    }
+
+    /// Why a living cluster's whole set must not go.
+    pub(super) fn needed(&self, place: &Place, ahead: SignedDuration) -> Option<(&'static str, String)> {
+        let (region, taken) = (&place.0, self.taken.get(&place.1)?);
+        if self.newest(region, Some(place)).is_none_or(|newest| newest < taken.stands_for()) {
+            return Some(("S3", format!("{} is the newest good restore point in {region}, and goes", taken.set)));
+        }
         let newest = self.whole.iter().filter(|((of, _), at)| Self::home(of) && self.recent(Some(**at)));
         let newest = newest.filter_map(|((_, call), _)| self.taken.get(call)).map(|taken| taken.at).max();
-        let age = newest.zip(self.now).map(|(at, now)| now.duration_since(at));
-        if age.is_none_or(|age| age > self.max_age + super::READ) {
-            self.violate("S4", format!("{} in {region} goes while the newest good one is {age:?} old", taken.set));
-        }
+        // A process knows of the time what its clock says.
+        let age = newest.zip(self.now).map(|(at, now)| (now + ahead).duration_since(at));
+        age.is_none_or(|age| age > self.max_age + super::READ)
+            .then(|| ("S4", format!("{} in {region} goes while the newest good one is {age:?} old", taken.set)))
+    }
+
+    /// A second call for a set that has a whole one is nobody's restore point.
+    fn is_second(&self, place: &Place) -> bool {
+        let Some(set) = self.taken.get(&place.1).map(|taken| &taken.set) else { return false };
+        self.whole.keys().any(|other| {
+            let same = self.taken.get(&other.1).is_some_and(|taken| taken.set == *set);
+            same && other.0 == place.0 && other.1 != place.1 && !self.retired.contains(other)
+        })
+    }
+
+    /// Another member of the same copy has failed: what is left of it is copied for nothing.
+    fn has_failed(state: &State, copy: &Snapshot, region: &str) -> bool {
+        let set = tag(copy, "set");
+        let failed = |(s, _): &(&Snapshot, _)| s.state == ports::SnapshotState::Error && tag(s, "set") == set;
+        state.snapshots().filter(|(_, facts)| facts.region == region).any(|other| failed(&other))
     }
 
     fn deletes(&mut self, state: &State, region: &str, id: &str, was: &Snapshot) {
@@ -170,12 +203,8 @@ impl Oracle {
             let what = format!("{id} was deleted, and {other} of the same set is bound");
             return self.violate("S3", what);
         }
-        // A second call for a set that has a whole one elsewhere is nobody's restore point.
         let set = tag(was, "set").unwrap_or_default();
-        let second = self.whole.keys().any(|place| {
-            let same = self.taken.get(&place.1).is_some_and(|taken| taken.set == set);
-            same && place.0 == region && place.1 != call && !self.retired.contains(place)
-        });
+        let second = self.is_second(&(region.to_owned(), call));
         let left = others.iter().filter_map(|(region, id)| state.snapshot(region, id));
         let mut unmarked = left.filter(|(s, facts)| !is_marked(s) && !facts.binned).map(|(s, _)| s.id.clone());
         if !second && (!is_marked(was) || unmarked.next().is_some()) {
@@ -187,10 +216,13 @@ impl Oracle {
         let pk = format!("restore#{CLUSTER}");
         match write {
             Write::Put { key, body, .. } if key.pk == pk => self.records(state, body),
+            Write::Put { key, .. } if *key == state_key() => self.forgotten = false,
+            Write::Delete { key, .. } if *key == state_key() => self.forgotten = true,
             Write::Delete { key, .. } if key.pk == pk => {
                 let at = |(region, set): &(String, String)| key.sk == format!("{set}#{region}");
                 self.said_good.retain(|place| !at(place));
                 self.held.retain(|place, _| !at(place));
+                self.records.retain(|place| !at(place));
             }
             _ => {}
         }
@@ -200,6 +232,7 @@ impl Oracle {
     fn records(&mut self, state: &State, body: &Value) {
         let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
         let key = (text("region"), text("set"));
+        self.records.insert(key.clone());
         if body["holds"].as_object().is_some_and(|holds| !holds.is_empty()) {
             let now = self.now.unwrap_or_default();
             self.held.entry(key.clone()).or_insert(now);
