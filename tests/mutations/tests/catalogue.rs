@@ -75,6 +75,7 @@ fn every_part_that_decides_is_broken_somewhere() {
         "functions/snapshot-scheduler/src/plan/again.rs",
         "functions/snapshot-scheduler/src/plan/books.rs",
         "functions/snapshot-scheduler/src/plan/choose.rs",
+        "functions/snapshot-scheduler/src/plan/clock.rs",
         "functions/snapshot-scheduler/src/plan/copies.rs",
         "functions/snapshot-scheduler/src/plan/delete.rs",
         "functions/snapshot-scheduler/src/plan/ending.rs",

@@ -7,8 +7,8 @@ use runtime::records::RestorePoint;
 use super::books::VISIBLE;
 use crate::state::SchedulerState;
 
-/// How long a failed try waits for the next at the most, and a failed copy.
-const TRY: SignedDuration = SignedDuration::from_mins(5);
+/// How long a try that failed, or for which there was no room, waits for the next at the most, and a failed copy.
+const TRY: SignedDuration = SignedDuration::from_mins(10);
 const COPY: SignedDuration = SignedDuration::from_hours(1);
 
 /// What is nearer passes by itself.

@@ -28,8 +28,15 @@ pub(super) fn delete(
     for point in draft.points.clone().iter().filter(|point| point.phase == Phase::Deleting) {
         let Some(listed) = seen.snapshots(&point.region) else { continue };
         let named = |id: &str| point.members.values().any(|member| member.snapshot == id);
+        // Copies that its record does not name may be a whole set, whose record was lost while they were not listed: of a copy that
+        // never came to be they stay, and are found by their tags.
+        let stays = |s: &Snapshot| {
+            let never_good = point.copy_of.is_some() && point.verified_at.is_none();
+            never_good && !named(&s.id) && s.state == SnapshotState::Completed
+        };
         // What its tags say is its own goes with it, what a volume that was attached in between left behind too (case 11).
-        let mine: Vec<&Snapshot> = listed.iter().filter(|s| ours(&point.set, s)).filter(|s| there(s)).collect();
+        let mine = listed.iter().filter(|s| ours(&point.set, s) && there(s) && !stays(s));
+        let mine: Vec<&Snapshot> = mine.collect();
         let unknown = point.members.values().map(|m| m.snapshot.as_str()).filter(|id| !id.is_empty());
         let unknown = unknown.filter(|id| !seen.gone.contains(*id) && !listed.iter().any(|s| s.id == **id)).count();
         if mine.is_empty() && unknown == 0 && !listed.iter().any(|s| named(&s.id) && there(s)) {

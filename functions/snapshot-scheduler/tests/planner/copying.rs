@@ -345,3 +345,21 @@ fn the_size_of_what_is_stored_is_kept_once_it_is_told() {
     world.after(60).passes();
     assert_eq!(world.points, before, "and written once");
 }
+
+/// Our table was lost, and the copies were not listed for a while: what is copied anew fails, and takes nothing else along.
+#[test]
+fn s3_snapshot_case_28_a_copy_that_failed_takes_no_whole_one_of_the_same_set_along() {
+    let (mut world, set) = one_at_home();
+    world.had_in(AWAY, SIX);
+    let whole: Vec<String> = world.snapshots[AWAY].iter().map(|s| s.id.clone()).collect();
+    world.points.retain(|point| point.region == HOME);
+    world.unlisted = whole.iter().cloned().collect();
+    assert_eq!(world.passes(), ["CopySnapshot", "CopySnapshot"]);
+    world.unlisted.clear();
+    fail_copies(&mut world);
+    assert_eq!(world.after(30).passes(), ["MarkDeleting", "DeleteSnapshot", "DeleteSnapshot"]);
+    let left: Vec<String> = world.snapshots[AWAY].iter().map(|s| s.id.clone()).collect();
+    assert_eq!(left, whole);
+    world.after(3600).passes();
+    assert_eq!(world.good(AWAY), [set], "found by its tags");
+}

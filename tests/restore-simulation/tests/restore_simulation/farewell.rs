@@ -21,6 +21,7 @@ pub(crate) fn befall(instance: &str, state: &mut State, now: Timestamp) -> Optio
         kind: PointKind::Final,
         instance: Some(instance.to_owned()),
         hold: None,
+        until: None,
         by: "asg-lifecycle".to_owned(),
         at: Timestamp::from_second(now.as_second()).unwrap(),
     };

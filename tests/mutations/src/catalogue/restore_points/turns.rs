@@ -1,8 +1,9 @@
-//! Clusters of one schedule begin apart.
+//! When it is time: clusters of one schedule begin apart, and a clock that was wrong has no say for long.
 
 use crate::catalogue::Mutation;
 use crate::suite::Suite;
 
+const CLOCK: &str = "functions/snapshot-scheduler/src/plan/clock.rs";
 const TURNS: &str = "functions/snapshot-scheduler/src/plan/turns.rs";
 
 pub(super) const MUTATIONS: &[Mutation] = &[
@@ -50,5 +51,23 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         replace: "turn.slot == slot",
         suite: Suite::Scheduler,
         caught_by: &["a_turn_is_never_further_off_than_its_delay"],
+    },
+    Mutation {
+        name: "wrong-clock-stops-the-schedule",
+        breaks: "A cluster that was first seen by a clock that was ahead has no schedule until then.",
+        file: CLOCK,
+        find: "state.since = state.since.map(|since| right(since, now));",
+        replace: "",
+        suite: Suite::Scheduler,
+        caught_by: &["a_cluster_that_was_first_seen_by_a_clock_that_was_ahead_has_its_schedule_all_the_same"],
+    },
+    Mutation {
+        name: "wrong-clocks-answer-counts",
+        breaks: "What a node said days ago is frozen by, because a clock was ahead then.",
+        file: CLOCK,
+        find: "taking.intended || survey.at <= now",
+        replace: "true",
+        suite: Suite::Scheduler,
+        caught_by: &["s1_s2_a_node_that_was_asked_by_a_clock_that_was_ahead_is_asked_anew"],
     },
 ];
