@@ -2,6 +2,7 @@
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "real servers take real time")]
 
+use std::os::unix::fs::{MetadataExt, chown};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -138,6 +139,35 @@ fn l9_a_node_joins_as_a_learner_and_keeps_its_data_for_as_long_as_it_is_a_member
     }
     says(node, "no etcd peer answers");
     cluster.streaming(1).unwrap();
+}
+
+/// A member left between the moment at which the node was told of the members and its etcd's start: that was refused, and its folder
+/// was there by then.
+#[test]
+fn l9_an_etcd_that_was_refused_because_a_member_left_is_told_of_the_members_anew() {
+    let mut cluster = Cluster::start(ClusterSetup { flavour: Flavour::Debian, net: 66, nodes: 1 }).unwrap();
+    let first = cluster.leader().unwrap().etcd();
+    let node = Node::new(&cluster.next()).unwrap();
+    let added = first.add_learner(&node.etcd().peer_url()).unwrap();
+    let (etcd, state) = (node.folder().join("etcd"), node.folder().join("state"));
+    let owner = fs::metadata(&etcd).unwrap();
+    fs::create_dir(etcd.join("member")).unwrap();
+    chown(etcd.join("member"), Some(owner.uid()), Some(owner.gid())).unwrap();
+    let told = [&cluster.nodes()[0], &node].map(|node| format!("{}={}", node.instance_id(), node.etcd().peer_url()));
+    let stale = format!("{},i-gone=http://10.66.255.254:2380", told.join(","));
+    let name = node.instance_id();
+    let environment = format!("ETCD_NAME={name}\nETCD_INITIAL_CLUSTER={stale}\nETCD_INITIAL_CLUSTER_STATE=existing\n");
+    fs::write(state.join("etcd.env"), environment).unwrap();
+    fs::write(state.join("member"), format!("{:x}\n", added.id.parse::<u64>().unwrap())).unwrap();
+
+    node.tag(START_TAG, "join");
+    node.boot().unwrap();
+    cluster.push(node);
+    let node = &cluster.nodes()[1];
+    wait("the learner to start", node, || member(&cluster, node).is_some_and(|member| !member.name.is_empty()));
+    first.promote(&added.id).unwrap();
+    cluster.streaming(1).unwrap();
+    assert_eq!(member(&cluster, node).unwrap().id, added.id);
 }
 
 /// Patroni stays with the member of etcd that it picked, and a learner answers it nothing.
