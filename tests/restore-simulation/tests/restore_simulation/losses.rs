@@ -1,4 +1,4 @@
-//! Our own records are lost: somebody deletes items of our table. The snapshots' tags tell all but who holds what.
+//! Our own records are lost: somebody deletes items of our table. The snapshots' tags tell all; a hold that was not noted there yet is lost.
 
 use jiff::Timestamp;
 use ports::Key;
