@@ -156,10 +156,8 @@ fn done(view: &View<'_>, at: Timestamp, kind: PointKind, draft: &Draft) -> bool 
 /// The newest time of the schedule that nobody saw to, and which try it is: one time, however many were missed.
 fn due(view: &View<'_>, now: Timestamp, draft: &mut Draft) -> Option<(Timestamp, u32)> {
     let since = *draft.state.since.get_or_insert(now);
-    // A clock that was ahead for a while does not end the schedule.
-    let last = draft.state.last_slot.filter(|last| *last <= now);
     let slots = view.slots?;
-    let Some(slot) = slots.due(last, since, now) else {
+    let Some(slot) = slots.due(draft.state.last_slot, since, now) else {
         draft.state.turn = None;
         return None;
     };
