@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use ports::SnapshotState;
 use runtime::records::{Hold, PointKind};
 use serde_json::json;
 use snapshot_scheduler::action::Action;
@@ -50,6 +51,22 @@ fn feature_21_holds_are_told_to_the_snapshots_of_every_region_and_their_end_too(
     assert_eq!(world.after(60).passes(), ["TagHolds"]);
     assert_eq!(told(&world, HOME), vec![Some("-".to_owned()); 2], "we may remove no tag");
     assert_eq!(world.after(60).passes(), Vec::<&str>::new());
+}
+
+#[test]
+fn what_is_in_the_recycle_bin_is_told_of_its_hold_once_it_is_back() {
+    let mut world = World::known(|_| {});
+    let set = world.had(SIX);
+    world.until("2026-11-21T07:00:00Z");
+    world.edit(&set).holds.insert("audit".to_owned(), hold(None));
+    for id in world.members(&set) {
+        world.snapshot(&id).state = SnapshotState::Recoverable;
+    }
+    assert_eq!(world.passes(), Vec::<&str>::new());
+    for id in world.members(&set) {
+        world.snapshot(&id).state = SnapshotState::Completed;
+    }
+    assert_eq!(world.after(60).passes(), ["TagHolds"]);
 }
 
 /// The table was lost: what somebody holds is held still.
