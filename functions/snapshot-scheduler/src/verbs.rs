@@ -187,7 +187,10 @@ pub async fn hold(table: &impl Table, set: &str, wish: Wish<'_>, by: &str, now: 
             match wish {
                 Wish::Hold(held) => {
                     let hold = Hold { by: by.to_owned(), at: now, until: held.until(now) };
-                    point.holds.insert(name.to_owned(), hold);
+                    // A second hold of one name prolongs the first, and never shortens what somebody else relies on.
+                    if point.holds.get(name).is_none_or(|first| hold.outlasts(first)) {
+                        point.holds.insert(name.to_owned(), hold);
+                    }
                 }
                 Wish::Release(name) => {
                     point.holds.remove(name);

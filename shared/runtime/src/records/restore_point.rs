@@ -193,6 +193,14 @@ pub struct Hold {
     pub until: Option<Timestamp>,
 }
 
+impl Hold {
+    /// Whether it lasts longer than another. One without an end does, unless the other has none either.
+    #[must_use]
+    pub fn outlasts(&self, other: &Self) -> bool {
+        other.until.is_some_and(|end| self.until.is_none_or(|until| until > end))
+    }
+}
+
 impl RestorePoint {
     /// The partition of a cluster's restore points.
     #[must_use]

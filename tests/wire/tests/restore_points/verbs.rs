@@ -25,6 +25,8 @@ fn a_restore_point_on_demand_is_held_from_its_first_moment_until_it_is_released(
     let held = stage.ask(&json!({"hold": point["set"], "name": "migration", "by": "bo", "days": 14}));
     assert_eq!(held["holds"]["migration"]["by"], "bo", "{held:#}");
     let until = wire::text(&held["holds"]["migration"]["until"]).parse::<jiff::Timestamp>().unwrap();
+    let shorter = stage.ask(&json!({"hold": point["set"], "name": "migration", "by": "eve", "days": 1}));
+    assert_eq!(shorter["holds"]["migration"], held["holds"]["migration"], "nobody shortens it");
     // Each of its snapshots says so, in case that our table is lost.
     let says = |wanted: &str| {
         let rows = stage.snapshots(&stage.made.region);
