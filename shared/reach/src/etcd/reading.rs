@@ -71,7 +71,8 @@ fn classified(code: Option<u64>, message: &str) -> ErrorCode {
         _ if says("can only promote a learner member which is in sync") => ErrorCode::EtcdNotReady,
         _ if says("not enough started members") || says("too many learner members") => ErrorCode::EtcdNotReady,
         _ if says("unhealthy cluster") || says("no leader") || says("leader changed") => ErrorCode::EtcdUnavailable,
-        _ if says("request timed out") => ErrorCode::EtcdUnavailable,
+        // The second is Go's word, which comes with the code 4, and of 3.4 now and then with 2.
+        _ if says("request timed out") || says("context deadline exceeded") => ErrorCode::EtcdUnavailable,
         _ if says("can only promote a learner member") => ErrorCode::EtcdNotLearner,
         _ if says("not supported for learner") => ErrorCode::EtcdAskedLearner,
         _ if says("etcdserver: not leader") => ErrorCode::EtcdNotLeader,

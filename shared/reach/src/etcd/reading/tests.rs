@@ -46,6 +46,7 @@ fn errors_are_told_by_code_and_message_in_every_shape_and_never_by_status() {
         (14, "etcdserver: request timed out, possibly due to previous leader failure", EtcdUnavailable),
         (14, "etcdserver: leader changed", EtcdUnavailable),
         (4, "context deadline exceeded", EtcdUnavailable),
+        (2, "context deadline exceeded", EtcdUnavailable),
         (7, "etcdserver: permission denied", EtcdPermissionDenied),
         (16, "etcdserver: invalid auth token", EtcdTokenInvalid),
         (3, "etcdserver: revision of auth store is old", EtcdTokenInvalid),
