@@ -10,7 +10,7 @@ use domain::spec::snapshots::{FinalRetention, Retention, Snapshots};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use reach::nodes::Seen;
-use runtime::records::Phase;
+use runtime::records::{Phase, RestorePoint};
 
 use super::{Draft, View};
 use crate::observed::Observed;
@@ -145,8 +145,8 @@ fn of_home<'a>(view: &View<'_>, brakes: &'a Brakes) -> &'a [String] {
     brakes.get(view.region).map_or(&[], Vec::as_slice)
 }
 
-/// Marks what is not kept. Where the sources are not in order, no copy is marked either: marked, it would never count again, and it may
-/// be all that is left.
+/// Marks what is not kept, and what broke once the policy would not keep it either, were it whole: until then it may come back, out of
+/// the Recycle Bin for one, and later the members that are left would cost money for ever.
 fn carry_out(
     region: &str,
     home: &[String],
@@ -154,35 +154,54 @@ fn carry_out(
     draft: &mut Draft,
     decide: impl Fn(&[Point]) -> Plan,
 ) -> Vec<String> {
+    let brakes = mark(Phase::Complete, region, home, seen, draft, &decide);
+    let held = if brakes.is_empty() { home } else { brakes.as_slice() };
+    mark(Phase::Broken, region, held, seen, draft, &decide);
+    brakes
+}
+
+/// Marks those of a phase. Where the sources are not in order, no copy is marked either: marked, it would never count again, and it may
+/// be all that is left.
+fn mark(
+    phase: Phase,
+    region: &str,
+    home: &[String],
+    seen: &Observed,
+    draft: &mut Draft,
+    decide: &impl Fn(&[Point]) -> Plan,
+) -> Vec<String> {
     let nothing = BTreeMap::new();
     let bound = seen.bound.get(region).and_then(Seen::known).unwrap_or(&nothing);
-    let points = points(region, bound, draft);
-    let plan = decide(&points);
+    let plan = decide(&points(phase, region, bound, draft));
     let brakes: Vec<String> = plan.brakes.iter().map(ToString::to_string).collect();
-    let deletions = plan.deletions().take(AT_ONCE).map(|decision| decision.id.clone());
-    let removed: Vec<String> = if home.is_empty() { deletions.collect() } else { Vec::new() };
-    let unkept: Vec<&str> = plan.unkept().map(|decision| decision.id.as_str()).collect();
-    let braked = if brakes.is_empty() { home } else { brakes.as_slice() };
-    if !unkept.is_empty() && !braked.is_empty() {
-        draft.braked.push(format!("{region}: {} These would go: {}.", braked.join(" "), shown(&unkept)));
+    let here = |set: &str| draft.points.iter().find(|p| p.set == set && p.region == region);
+    let unkept = plan.unkept().filter_map(|decision| here(&decision.id)).filter(|point| point.phase == phase);
+    let unkept: Vec<RestorePoint> = unkept.cloned().collect();
+    if unkept.is_empty() {
+        return brakes;
     }
-    let of = |set: &String| draft.points.iter().find(|p| p.set == *set && p.region == region);
-    let snapshots = removed.iter().filter_map(of).flat_map(|p| p.members.values().map(|m| m.snapshot.clone()));
+    let braked = if brakes.is_empty() { home } else { brakes.as_slice() };
+    if !braked.is_empty() {
+        let sets: Vec<&str> = unkept.iter().map(|point| point.set.as_str()).collect();
+        draft.braked.push(format!("{region}: {} These would go: {}.", braked.join(" "), shown(&sets)));
+        return brakes;
+    }
+    let removed = unkept.get(..AT_ONCE).unwrap_or(&unkept);
+    let snapshots = removed.iter().flat_map(|p| p.members.values().map(|m| m.snapshot.clone()));
     let snapshots: BTreeSet<String> = snapshots.filter(|id| !id.is_empty()).collect();
     if !snapshots.is_empty() && !draft.asked.bound.get(region).is_some_and(|asked| snapshots.is_subset(asked)) {
         // Whether an image or a lock binds one is asked before the first one goes (case 32).
         draft.questions.bound.entry(region.to_owned()).or_default().extend(snapshots);
         return brakes;
     }
-    if !removed.is_empty() && !matches!(seen.bound.get(region), Some(Seen::Known(_))) {
+    if !matches!(seen.bound.get(region), Some(Seen::Known(_))) {
         let why = seen.bound.get(region).and_then(Seen::trouble).unwrap_or("not read");
         draft.braked.push(format!("{region}: it is not known whether an image or a lock needs them ({why})"));
         return brakes;
     }
-    if !removed.is_empty() {
-        draft.used.insert(plan.hash().to_owned());
-    }
-    for point in draft.points.iter_mut().filter(|p| p.region == region && removed.contains(&p.set)) {
+    draft.used.insert(plan.hash().to_owned());
+    let removed: BTreeSet<&str> = removed.iter().map(|point| point.set.as_str()).collect();
+    for point in draft.points.iter_mut().filter(|p| p.region == region && removed.contains(p.set.as_str())) {
         point.phase = Phase::Deleting;
         point.good = false;
         point.why = "the policy keeps it no longer".to_owned();
@@ -190,18 +209,20 @@ fn carry_out(
     brakes
 }
 
-fn points(region: &str, bound: &BTreeMap<String, String>, draft: &Draft) -> Vec<Point> {
+/// What a policy decides upon: the whole ones, and with `Broken` the broken ones as if they were whole.
+fn points(upon: Phase, region: &str, bound: &BTreeMap<String, String>, draft: &Draft) -> Vec<Point> {
     let copying: BTreeSet<&str> = draft
         .points
         .iter()
         .filter(|p| p.copy_of.as_deref() == Some(region) && matches!(p.phase, Phase::Intended | Phase::Pending))
         .map(|p| p.set.as_str())
         .collect();
-    let here = draft.points.iter().filter(|p| p.region == region && p.phase == Phase::Complete);
+    let counts = |p: &&RestorePoint| p.phase == Phase::Complete || p.phase == upon;
+    let here = draft.points.iter().filter(|p| p.region == region).filter(counts);
     here.map(|p| Point {
         id: p.set.clone(),
         at: sets::time_of(p),
-        good: p.good,
+        good: p.good || p.phase == Phase::Broken,
         verified: p.verified_at.is_some(),
         held: !p.holds.is_empty(),
         in_use: p.members.values().any(|member| bound.contains_key(&member.snapshot)),

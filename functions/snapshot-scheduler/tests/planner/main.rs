@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "tests")]
 
+mod broken;
 mod clocks;
 mod copying;
 mod ending;
