@@ -6,7 +6,7 @@ use domain::condition::Conditions;
 use domain::reason::Reason;
 use jiff::Timestamp;
 use runtime::notice::Notice;
-use runtime::records::PointKind;
+use runtime::records::{Hold, PointKind};
 use serde::{Deserialize, Serialize};
 
 /// The function's name, in keys, logs and metrics.
@@ -89,15 +89,9 @@ pub struct Taking {
     pub kind: PointKind,
     /// Which try this is, from 1.
     pub attempt: u32,
-    /// The hold that it gets, and who asked for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hold: Option<String>,
-    /// When that ends by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
-    /// Who asked.
-    #[serde(default)]
-    pub by: String,
+    /// The holds that it gets from its first moment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holds: BTreeMap<String, Hold>,
     /// The instance that it is taken of, where it is named: its PostgreSQL has stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
@@ -171,15 +165,9 @@ pub struct Trouble {
     /// The instance that it was to be taken of, where it was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// The hold that it was to get.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hold: Option<String>,
-    /// When that ends by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
-    /// Who asked.
-    #[serde(default)]
-    pub by: String,
+    /// The holds that it was to get.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holds: BTreeMap<String, Hold>,
     /// How many of the tries EC2 had no room for.
     #[serde(default)]
     pub waited: u32,

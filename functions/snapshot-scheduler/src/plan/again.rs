@@ -19,37 +19,39 @@ pub(super) fn more(trouble: &Trouble) -> bool {
     trouble.attempts.saturating_sub(trouble.waited) < ATTEMPTS && trouble.attempts < MOST
 }
 
-/// A set that failed after it was begun is tried again (case 12), as long as it stands for the newest time.
+/// A set that failed after it was begun is tried again (case 12), as long as it stands for the newest time. There is room for one
+/// trouble: while something else is in hand, a set that failed counts as pending.
 pub(super) fn fallen(view: &View<'_>, seen: &Observed, now: Timestamp, draft: &mut Draft) {
-    let busy = draft.state.trouble.as_ref().is_some_and(more);
-    if draft.state.taking.is_some() || busy {
-        return;
-    }
     let latest = view.slots.and_then(|slots| slots.latest_at_or_before(now));
-    let fell = |p: &&RestorePoint| {
-        let before = seen.points.iter().find(|b| b.set == p.set && b.region == p.region);
-        let begun = before.is_some_and(|b| matches!(b.phase, Phase::Intended | Phase::Pending));
-        let wanted = p.kind != PointKind::Scheduled || latest == Some(p.slot);
-        p.region == view.region && p.phase == Phase::Failed && begun && wanted
+    let before = |p: &RestorePoint| {
+        let before = seen.points.iter().find(|b| b.set == p.set && b.region == p.region).map(|before| before.phase);
+        before.filter(|phase| matches!(phase, Phase::Intended | Phase::Pending))
     };
-    let Some(point) = draft.points.iter().find(fell).cloned() else { return };
-    let known = |t: &Trouble| (t.slot, t.kind) == (point.slot, point.kind);
-    if draft.state.trouble.as_ref().is_some_and(known) || stands(view, draft, point.slot, point.kind) {
-        return;
+    let taking = draft.state.taking.as_ref().map(|taking| (taking.slot, taking.kind));
+    let trouble = draft.state.trouble.as_ref().map(|trouble| (trouble.slot, trouble.kind));
+    let fell = |p: &&RestorePoint| {
+        let of = Some((p.slot, p.kind));
+        let wanted = p.kind != PointKind::Scheduled || latest == Some(p.slot);
+        let failed = p.region == view.region && p.phase == Phase::Failed && before(p).is_some();
+        failed && wanted && of != taking && of != trouble && !stands(view, draft, p.slot, p.kind)
+    };
+    let mut fallen: Vec<RestorePoint> = draft.points.iter().filter(fell).cloned().collect();
+    let busy = taking.is_some() || draft.state.trouble.as_ref().is_some_and(more);
+    let next = if busy || fallen.is_empty() { None } else { Some(fallen.remove(0)) };
+    for point in draft.points.iter_mut().filter(|p| fallen.iter().any(|f| f.set == p.set && f.region == p.region)) {
+        point.phase = before(point).unwrap_or(point.phase);
     }
+    let Some(point) = next else { return };
     let attempt = tries(view, draft, point.slot, point.kind);
     if attempt < ATTEMPTS && draft.state.last_slot == Some(point.slot) {
         // It is owed again.
         draft.state.last_slot = point.slot.checked_sub(SignedDuration::from_secs(1)).ok();
     }
-    let hold = point.holds.iter().next();
     draft.state.taking = Some(Taking {
         slot: point.slot,
         kind: point.kind,
         attempt,
-        hold: hold.map(|(name, _)| name.clone()),
-        until: hold.and_then(|(_, hold)| hold.until),
-        by: hold.map(|(_, hold)| hold.by.clone()).unwrap_or_default(),
+        holds: point.holds.clone(),
         // The farewell of a node is of that node alone.
         instance: (point.kind == PointKind::Final).then(|| point.origin.instance.clone()),
         begun_at: now,
@@ -108,9 +110,7 @@ pub(super) fn give_up(draft: &mut Draft, finding: Finding, now: Timestamp) {
         again_at,
         kind: taking.kind,
         instance: taking.instance,
-        hold: taking.hold,
-        until: taking.until,
-        by: taking.by,
+        holds: taking.holds,
         waited,
     };
     if !more(&trouble) && trouble.kind == PointKind::Scheduled {

@@ -1,5 +1,7 @@
 //! Takes the restore point that is due: asks a node where its data lies, writes down what is about to be taken, and takes it.
 
+use std::collections::BTreeMap;
+
 use domain::condition::Finding;
 use domain::reason::Reason;
 use domain::spec::snapshots::{Consistency, FilesystemKind, Snapshots};
@@ -84,9 +86,7 @@ fn begin(view: &View<'_>, seen: &Observed, now: Timestamp, draft: &mut Draft) {
         slot,
         kind: PointKind::Scheduled,
         attempt: 1,
-        hold: None,
-        until: None,
-        by: String::new(),
+        holds: BTreeMap::new(),
         instance: None,
         begun_at: now,
         survey: None,
@@ -104,11 +104,12 @@ fn begin(view: &View<'_>, seen: &Observed, now: Timestamp, draft: &mut Draft) {
     let again = |t: &Trouble| more(t) && t.again_at <= now && !overtaken(t);
     let request = view.takes.iter().find(|request| !done(view, request.at, request.kind, draft)).filter(|_| !waiting);
     let next = if let Some(request) = request {
-        let TakeRequest { kind, instance, hold, until, by, .. } = request.clone();
-        Some(Taking { kind, instance, hold, until, by, ..of_the_schedule(request.at) })
+        let TakeRequest { kind, instance, hold, until, by, at, .. } = request.clone();
+        let holds = hold.map(|name| (name, Hold { by, at, until })).into_iter().collect();
+        Some(Taking { kind, instance, holds, ..of_the_schedule(at) })
     } else if let Some(trouble) = draft.state.trouble.clone().filter(again) {
-        let Trouble { kind, instance, hold, until, by, attempts, waited, .. } = trouble;
-        Some(Taking { kind, instance, hold, until, by, waited, attempt: attempts + 1, ..of_the_schedule(trouble.slot) })
+        let Trouble { kind, instance, holds, attempts, waited, .. } = trouble;
+        Some(Taking { kind, instance, holds, waited, attempt: attempts + 1, ..of_the_schedule(trouble.slot) })
     } else if waiting {
         None
     } else {
@@ -281,7 +282,7 @@ fn go_on(
             quiesced => quiesced,
         },
     };
-    let mut point = RestorePoint {
+    let point = RestorePoint {
         set: set.clone(),
         taken_at: now,
         region: view.region.to_owned(),
@@ -291,12 +292,10 @@ fn go_on(
         phase: Phase::Intended,
         note,
         origin: origin(&layout, asked),
+        holds: taking.holds.clone(),
         begun_at: now,
         ..RestorePoint::default()
     };
-    if let Some(name) = &taking.hold {
-        point.holds.insert(name.clone(), Hold { by: taking.by.clone(), at: now, until: taking.until });
-    }
     let wanted = if freeze.is_empty() { unfrozen } else { Grade::Filesystem };
     let new = NewSet {
         instance: asked.instance.clone(),

@@ -138,6 +138,24 @@ fn s4_broken_ones_are_braked_as_good_ones_are() {
     assert!(message.contains(&sets[0]), "it says what waits: {message}");
 }
 
+/// All that may come back is worth more than its storage.
+#[test]
+fn s4_no_broken_one_goes_while_the_newest_good_one_is_too_old_though_a_broken_one_is_not() {
+    let (mut world, sets) = five(4);
+    let broken = [0, 2, 3, 4].map(|number| sets[number].clone());
+    for id in broken.iter().flat_map(|set| world.members(set)).collect::<Vec<_>>() {
+        world.snapshot(&id).archived = true;
+    }
+    assert_eq!(world.passes(), Vec::<&str>::new());
+    assert_eq!(
+        (world.good(HOME), world.point(&sets[0]).phase),
+        (vec![sets[1].as_str()], Phase::Broken),
+        "nor is it marked"
+    );
+    let message = world.condition(ConditionKind::RetentionInOrder).message;
+    assert!(message.contains("more than 13 hours ago") && message.contains(&sets[0]), "{message}");
+}
+
 /// A broken copy goes by its Region's policy, and not while the sources are not in order.
 #[test]
 fn s4_snapshot_case_28_a_broken_copy_goes_by_its_own_regions_policy() {

@@ -246,6 +246,43 @@ fn snapshot_case_12_a_set_that_fails_later_is_taken_again() {
     assert_eq!(world.taken(), Reason::RestorePointTaken);
 }
 
+/// Whatever else is in hand by then: a person's restore point before an upgrade is not lost because the schedule was busy.
+#[test]
+fn snapshot_case_12_a_set_that_fails_while_another_is_in_hand_is_taken_again_after_it() {
+    for waits_for_a_try in [false, true] {
+        let mut world = World::known(|_| {});
+        world.until("2026-11-21T11:30:00Z").asks(PointKind::Manual, Some("before-upgrade"));
+        world.passes();
+        let manual = "acme.20261121T113000Z-manual";
+        let first = format!("{manual}.1");
+        let more = Hold { by: "lin".to_owned(), at: world.now, until: None };
+        world.edit(&first).holds.insert("audit".to_owned(), more);
+        world.until("2026-11-21T12:00:05Z");
+        if waits_for_a_try {
+            world.call = Call::Refused;
+            world.passes();
+            world.pass();
+        } else {
+            world.pass();
+        }
+        assert_eq!((world.state.taking.is_some(), world.state.trouble.is_some()), (!waits_for_a_try, waits_for_a_try));
+        let members = world.members(&first);
+        world.snapshot(&members[0]).state = SnapshotState::Error;
+        world.after(1).pass();
+        world.call = Call::Answered;
+        for _ in 0..6 {
+            world.after(61).passes();
+            world.stored();
+            world.snapshot(&members[0]).state = SnapshotState::Error;
+        }
+        let again = world.point(&format!("{manual}.2"));
+        assert!(again.good, "{:?}", world.sets(HOME));
+        assert_eq!(again.holds.keys().collect::<Vec<_>>(), ["audit", "before-upgrade"], "with all its holds");
+        assert_eq!(world.point(&first).phase, Phase::Failed);
+        assert_eq!(world.good(HOME).len(), 2, "{:?}", world.sets(HOME));
+    }
+}
+
 #[test]
 fn snapshot_case_12_three_sets_that_fail_are_enough() {
     let mut world = due();

@@ -238,7 +238,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         find: "mark(Phase::Broken, region, held, ",
         replace: "mark(Phase::Broken, region, held.get(..0).unwrap_or(held), ",
         suite: Suite::Scheduler,
-        caught_by: &["s4_broken_ones_are_braked_as_good_ones_are"],
+        caught_by: &["s4_no_broken_one_goes_while_the_newest_good_one_is_too_old_though_a_broken_one_is_not"],
     },
     Mutation {
         name: "copies-are-marked-while-home-is-braked",
