@@ -92,7 +92,8 @@ fn s4_snapshot_case_33_a_half_deleted_set_waits_for_the_brake_and_is_finished_fi
     assert_eq!(world.pass(), Vec::<&str>::new());
     assert_eq!(world.retention(), Reason::RetentionBraked);
     assert!(!world.look().unsettled, "it is looked at once an hour");
-    assert!(!world.good(HOME).contains(&oldest.as_str()), "it counts no more");
+    let point = world.point(&oldest);
+    assert_eq!((point.good, point.phase), (false, Phase::Deleting), "it counts no more, and never again");
     world.had("2026-11-21T12:00:00Z");
     let done = world.after(3600).passes();
     assert_eq!(done[0], "DeleteSnapshot", "{done:?}");
