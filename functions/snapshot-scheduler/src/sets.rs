@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use ports::{Disk, Snapshot};
+use ports::{Disk, Snapshot, SnapshotState};
 use runtime::records::{Grade, Hold, Origin, Phase, PointKind, RestoreMember, RestorePoint};
 
 /// Which control plane made it: its table's name.
@@ -202,6 +202,12 @@ pub fn found<'a>(deployment: &str, cluster: &str, listed: &'a [Snapshot]) -> Vec
         calls.entry((set, at)).or_default().push(snapshot);
     }
     calls.into_iter().map(|((set, started_at), snapshots)| Found { set, started_at, snapshots }).collect()
+}
+
+/// Whether it was deleted and lies in the Recycle Bin, or is on its way out of there: it can neither be used nor tagged.
+#[must_use]
+pub fn is_binned(snapshot: &Snapshot) -> bool {
+    matches!(snapshot.state, SnapshotState::Recoverable | SnapshotState::Recovering)
 }
 
 /// The record of a set that we have none of, as far as its tags tell. `None`: they do not tell its members.

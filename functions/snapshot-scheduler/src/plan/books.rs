@@ -119,8 +119,7 @@ fn judge(point: &mut RestorePoint, listed: &[Snapshot], seen: &Observed, now: Ti
         let why = format!("{}: {}", failed.id, if failed.message.is_empty() { "error" } else { &failed.message });
         return fail(point, why);
     }
-    let unusable =
-        |s: &&&Snapshot| s.archived || matches!(s.state, SnapshotState::Recoverable | SnapshotState::Recovering);
+    let unusable = |s: &&&Snapshot| s.archived || sets::is_binned(s);
     if let Some(snapshot) = snapshots.iter().find(unusable) {
         let place = if snapshot.archived { "in the archive" } else { "in the Recycle Bin" };
         return break_(point, format!("{} is {place}", snapshot.id));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use ports::{Snapshot, SnapshotState};
+use ports::Snapshot;
 use runtime::records::{Hold, Phase};
 
 use super::{Draft, View};
@@ -24,9 +24,8 @@ pub(super) fn tag(view: &View<'_>, seen: &Observed, draft: &mut Draft) {
         let says = |s: &Snapshot| s.tags.get(HOLDS).map_or(HOLDS_NONE, String::as_str) == wanted;
         let own = |s: &&Snapshot| {
             let named = point.members.values().any(|member| member.snapshot == s.id);
-            // What is in the Recycle Bin cannot be tagged, and would be tried in every pass.
-            let there = !matches!(s.state, SnapshotState::Recoverable | SnapshotState::Recovering);
-            named && there && sets::is_ours(view.deployment, view.cluster, &point.set, s)
+            // What cannot be tagged would be tried in every pass.
+            named && !sets::is_binned(s) && sets::is_ours(view.deployment, view.cluster, &point.set, s)
         };
         let snapshots: Vec<String> = listed.iter().filter(own).filter(|s| !says(s)).map(|s| s.id.clone()).collect();
         if !snapshots.is_empty() && actions.len() < AT_ONCE {

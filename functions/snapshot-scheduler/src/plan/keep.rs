@@ -176,6 +176,16 @@ fn mark(
     let brakes: Vec<String> = plan.brakes.iter().map(ToString::to_string).collect();
     let here = |set: &str| draft.points.iter().find(|p| p.set == set && p.region == region);
     let unkept = plan.unkept().filter_map(|decision| here(&decision.id)).filter(|point| point.phase == phase);
+    // What lies in the Recycle Bin cannot be marked by a tag: its record, once forgotten, would be made anew at every look. It is
+    // EC2's to end.
+    let binned: BTreeSet<&str> = seen
+        .snapshots(region)
+        .unwrap_or_default()
+        .iter()
+        .filter(|s| sets::is_binned(s))
+        .map(|s| s.id.as_str())
+        .collect();
+    let unkept = unkept.filter(|point| point.members.values().all(|member| !binned.contains(member.snapshot.as_str())));
     let unkept: Vec<RestorePoint> = unkept.cloned().collect();
     if unkept.is_empty() {
         return brakes;

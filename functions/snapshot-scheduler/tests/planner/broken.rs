@@ -109,7 +109,7 @@ fn s4_broken_ones_are_braked_as_good_ones_are() {
     (world.state.clock, world.state.last_slot) = (world.now, Some(at("2026-11-21T06:00:00Z")));
     for set in &sets {
         for id in world.members(set) {
-            world.snapshot(&id).state = SnapshotState::Recoverable;
+            world.snapshot(&id).archived = true;
         }
     }
     world.had("2026-11-21T06:00:00Z");
@@ -126,7 +126,7 @@ fn s4_broken_ones_are_braked_as_good_ones_are() {
     let hash = message.split('`').nth(1).unwrap().to_owned();
     world.acknowledged.insert(hash.clone());
     world.after(10).passes();
-    assert_eq!(world.sets(HOME).len(), 3, "what lies in the Recycle Bin is EC2's to end");
+    assert_eq!(world.sets(HOME).len(), 3, "all of what was acknowledged");
     assert!(!world.acknowledged.contains(&hash), "it is used");
 
     let (mut world, sets) = five(4);
@@ -136,6 +136,21 @@ fn s4_broken_ones_are_braked_as_good_ones_are() {
     assert_eq!(world.passes(), Vec::<&str>::new(), "the newest is too old");
     let message = world.condition(ConditionKind::RetentionInOrder).message;
     assert!(message.contains(&sets[0]), "it says what waits: {message}");
+}
+
+/// Forgotten earlier, it would be found by its tags and put on record again, at every look.
+#[test]
+fn snapshot_case_16_what_lies_in_the_recycle_bin_goes_when_ec2_ends_it() {
+    let (mut world, sets) = five(4);
+    let members = world.members(&sets[0]);
+    world.snapshot(&members[0]).state = SnapshotState::Recoverable;
+    for _ in 0..3 {
+        assert_eq!(world.after(600).passes(), Vec::<&str>::new());
+        assert_eq!((world.point(&sets[0]).phase, world.retention()), (Phase::Broken, Reason::RetentionInOrder));
+    }
+    world.snapshots.get_mut(HOME).unwrap().retain(|s| s.id != members[0]);
+    assert_eq!(world.after(600).passes(), ["MarkDeleting", "DeleteSnapshot"]);
+    assert_eq!((world.after(600).passes(), world.in_region(HOME, &sets[0])), (Vec::new(), None));
 }
 
 /// All that may come back is worth more than its storage.

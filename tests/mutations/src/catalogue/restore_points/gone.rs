@@ -232,6 +232,15 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         caught_by: &["snapshot_case_15_a_broken_one_stays_while_the_policy_would_keep_it_and_pushes_no_good_one_out"],
     },
     Mutation {
+        name: "binned-is-forgotten",
+        breaks: "The record of what lies in the Recycle Bin goes, and comes again with every look.",
+        file: KEEP,
+        find: ".filter(|s| sets::is_binned(s))",
+        replace: ".filter(|s| false && sets::is_binned(s))",
+        suite: Suite::Scheduler,
+        caught_by: &["snapshot_case_16_what_lies_in_the_recycle_bin_goes_when_ec2_ends_it"],
+    },
+    Mutation {
         name: "broken-goes-under-a-brake",
         breaks: "What broke goes while the newest is too old, and may be all that comes back.",
         file: KEEP,
